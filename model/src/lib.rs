@@ -1,0 +1,8 @@
+//! How the devices behave: the software VMXNET3, the adapter, the hypervisor between them, guests, and the move.
+//!
+//! Nothing here runs by itself: somebody calls `step`. State is plain data; the world is behind [`host::Host`].
+#![forbid(unsafe_code)]
+
+pub mod host;
+pub mod memory;
+pub mod plane;

@@ -1,0 +1,157 @@
+//! The seam between configuration plane and data plane: what an activation hands over, and what comes back.
+//!
+//! BAR1, commands and the shared area are the configuration plane, the hypervisor's in both modes. BAR0, rings, completions and
+//! interrupts are the data plane, and that is what moves.
+
+use spec::position::RingIndex;
+use spec::vmxnet3::command::QueueError;
+use spec::vmxnet3::{MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RxStats, TxStats};
+
+/// A TX queue as configured at activation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TxSetup {
+    /// Ring base, guest-physical.
+    pub ring_pa: u64,
+    /// Descriptors.
+    pub ring_size: u32,
+    /// Completion ring base, guest-physical.
+    pub comp_pa: u64,
+    /// Completion entries.
+    pub comp_size: u32,
+    /// Vector of completions; one outside the vectors raises nothing.
+    pub vector: u8,
+}
+
+/// An RX queue as configured at activation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RxSetup {
+    /// Ring 0 and ring 1, guest-physical.
+    pub ring_pa: [u64; 2],
+    /// Descriptors of each; ring 1 may be absent with 0.
+    pub ring_size: [u32; 2],
+    /// Completion ring base, guest-physical.
+    pub comp_pa: u64,
+    /// Completion entries.
+    pub comp_size: u32,
+    /// Vector of completions.
+    pub vector: u8,
+}
+
+/// What the receive filter and the steering work from: the configuration plane's copy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Filters {
+    /// Current MAC.
+    pub mac: [u8; 6],
+    /// Bits of `spec::vmxnet3::command::rx_mode`.
+    pub rx_mode: u32,
+    /// Multicast table, at most 10922 addresses.
+    pub multicast: Vec<[u8; 6]>,
+    /// VLAN bitmap.
+    pub vlans: [u32; 128],
+}
+
+impl Default for Filters {
+    fn default() -> Self {
+        Self { mac: [0; 6], rx_mode: 0, multicast: Vec::new(), vlans: [0; 128] }
+    }
+}
+
+/// Receive-side scaling, validated: 1 to 128 table entries.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rss {
+    /// Bits of `spec::vmxnet3::rx::hash_type`.
+    pub hash_type: u16,
+    /// Toeplitz key.
+    pub key: [u8; 40],
+    /// RX queue a hash value; entries that name no queue mean queue 0.
+    pub table: Vec<u8>,
+}
+
+/// Everything a data plane needs to work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Activation {
+    /// TX queues, 1 to 8.
+    pub tx: Vec<TxSetup>,
+    /// RX queues, 1 to 8.
+    pub rx: Vec<RxSetup>,
+    /// A vector masks itself when it fires.
+    pub auto_mask: bool,
+    /// Interrupts use the INTx line; only vector 0 exists then.
+    pub intx: bool,
+    /// L3 MTU, bytes.
+    pub mtu: u32,
+    /// Most buffers of a received packet; 0 is no limit.
+    pub max_rx_sg: u16,
+    /// Bits of `spec::vmxnet3::command::feature`.
+    pub features: u64,
+    /// Receive filter.
+    pub filters: Filters,
+    /// Steering by hash, if any.
+    pub rss: Option<Rss>,
+    /// Moderation level a vector.
+    pub mod_levels: [u8; MAX_VECTORS],
+}
+
+/// How far a TX queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TxProgress {
+    /// First descriptor of the first packet not wholly sent.
+    pub next: RingIndex,
+    /// Completion entry written next.
+    pub comp: RingIndex,
+    /// Counters since activation.
+    pub counters: TxStats,
+    /// Why it stopped, if it did.
+    pub stopped: Option<QueueError>,
+}
+
+/// How far an RX queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RxProgress {
+    /// Next buffer of ring 0 and ring 1.
+    pub next: [RingIndex; 2],
+    /// Completion entry written next.
+    pub comp: RingIndex,
+    /// Counters since activation.
+    pub counters: RxStats,
+    /// Why it stopped, if it did.
+    pub stopped: Option<QueueError>,
+}
+
+/// State of one vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VectorProgress {
+    /// IMR.
+    pub masked: bool,
+    /// A cause is remembered.
+    pub pending: bool,
+}
+
+impl Default for VectorProgress {
+    fn default() -> Self {
+        Self { masked: true, pending: false }
+    }
+}
+
+/// How far a data plane is: everything of it that moves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Progress {
+    /// TX queues, as many as were activated.
+    pub tx: Vec<TxProgress>,
+    /// RX queues, as many as were activated.
+    pub rx: Vec<RxProgress>,
+    /// Every vector.
+    pub vectors: [VectorProgress; MAX_VECTORS],
+}
+
+impl Progress {
+    /// Where a fresh activation starts; masks are the ones that were there before.
+    pub fn fresh(activation: &Activation, vectors: [VectorProgress; MAX_VECTORS]) -> Self {
+        assert!(activation.tx.len() <= MAX_TX_QUEUES && activation.rx.len() <= MAX_RX_QUEUES);
+        Self {
+            tx: vec![TxProgress::default(); activation.tx.len()],
+            rx: vec![RxProgress::default(); activation.rx.len()],
+            vectors,
+        }
+    }
+}

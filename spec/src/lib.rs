@@ -1,0 +1,16 @@
+//! What the devices are: VMXNET3 and the Cisco VIC, as declarations, pure rules and judges.
+//!
+//! - [`layout`] and [`registers`] hold the macros by which everything is declared once; accessors, tables, decoding and the
+//!   reference pages all come from there.
+//! - [`vmxnet3`] and [`vic`] are the declarations themselves.
+//! - [`position`] and [`profile`] are small rules and the named choices where sources are silent.
+//! - [`event`] is what can be done to a system and what it can do.
+#![forbid(unsafe_code)]
+
+pub mod event;
+pub mod layout;
+pub mod position;
+pub mod profile;
+pub mod registers;
+pub mod vic;
+pub mod vmxnet3;

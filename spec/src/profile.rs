@@ -1,0 +1,296 @@
+//! Named choices: limits, and what a device does where the sources are silent or where a known device differs.
+
+/// Limits of the interface. All of them are here, so that exploration uses rings of 4 in a few KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Ring sizes are multiples of this. 32 on every real device.
+    pub ring_step: u32,
+    /// Most descriptors of a TX ring and its completion ring.
+    pub tx_ring: u32,
+    /// Most descriptors of an RX ring.
+    pub rx_ring: u32,
+    /// Most entries of an RX completion ring.
+    pub rx_comp_ring: u32,
+    /// Ring bases are multiples of this many bytes; 1 accepts any.
+    pub ring_align: u64,
+    /// Most TX queues, at most 8.
+    pub tx_queues: u8,
+    /// Most RX queues, at most 8.
+    pub rx_queues: u8,
+    /// Interrupt vectors, at most 25.
+    pub vectors: u8,
+    /// Smallest MTU, bytes.
+    pub min_mtu: u32,
+    /// Largest MTU, bytes.
+    pub max_mtu: u32,
+    /// Most descriptors the device gathers for one TX packet; a longer one is dropped, counted and completed.
+    pub tx_descs: usize,
+    /// Most bytes of one TX packet before segmentation; a longer one is dropped, counted and completed.
+    pub tx_bytes: usize,
+}
+
+/// What no public source says about the inside of the adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AdapterLimits {
+    /// Descriptors cached ahead, a queue.
+    pub cache: usize,
+    /// TX packets under way, a WQ.
+    pub pipeline: usize,
+    /// DMA writes and interrupts waiting to leave.
+    pub write_fifo: usize,
+    /// Frames waiting to be received, all queues.
+    pub ingress_fifo: usize,
+    /// Register writes posted by the guest and not applied yet.
+    pub doorbells: usize,
+    /// The host can read the ingress FIFO back (policies B and C need it).
+    pub fifo_readback: bool,
+    /// The adapter filters by VLAN table; without it a guest with a filter of its own is not eligible.
+    pub vlan_filter: bool,
+    /// Coalescing timer in ticks programmed for a moderated vector; 0 delays nothing.
+    pub moderation_ticks: u16,
+}
+
+/// A way in which a known device differs from the reference, or a choice among answers that sources permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Deviation {
+    /// ECR reads 0 instead of the pending events.
+    EcrReadsZero,
+    /// ACTIVATE replaces the current MAC by the permanent one.
+    ActivateRestoresMac,
+    /// BAR0 writes are dropped while inactive, IMR included.
+    InactiveBar0Dropped,
+    /// Delivering a remembered cause at unmask does not mask again.
+    UnmaskForgetsAutoMask,
+    /// Receive completions carry type 0.
+    RxTypeZero,
+    /// Receive checksums are never verified and `fcs` stays 0.
+    RxNothingVerified,
+    /// An all-zero VLAN table drops tagged frames other than VID 0 and 4095.
+    ZeroVlanTableDrops,
+    /// RESET_DEV forgets the shared address.
+    ResetForgetsShared,
+    /// Segmented packets are counted before segmentation.
+    TsoCountsPackets,
+    /// A frame longer than the MTU counts as LRO.
+    LongFramesCountAsLro,
+    /// Only RX queue 0 receives.
+    RxQueueZeroOnly,
+    /// GET_QUEUE_STATUS writes nothing.
+    QueueStatusSilent,
+    /// Frames below 60 bytes are delivered as they are.
+    ShortFramesUnpadded,
+    /// A zero `maxNumRxSG` is taken as 1.
+    ZeroRxSgIsOne,
+    /// A frame that runs out of buffers consumes what it took and ends with `err`.
+    OutOfBuffersConsumes,
+    /// Each packet is completed, `cq` or not.
+    CompletesUnasked,
+    /// The device zeroes completion rings at ACTIVATE.
+    ActivateZeroesCompletions,
+    /// `updateRxProd` is not written at ACTIVATE.
+    UpdateRxProdUntouched,
+    /// GET_RESERVED1 answers 1.
+    AdaptiveRingDisabled,
+    /// The CMD read computes the answer anew.
+    CmdReadRecomputes,
+    /// Received bytes are counted after stripping.
+    RxBytesAfterStrip,
+}
+
+impl Deviation {
+    /// Every deviation with its sentence and source.
+    pub const TABLE: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::EcrReadsZero, "ECR reads 0", "qemu hw/net/vmxnet3.c, vmxnet3_io_bar1_read"),
+        (Self::ActivateRestoresMac, "ACTIVATE restores the permanent MAC", "qemu vmxnet3_activate_device, vmxnet3_reset_mac"),
+        (Self::InactiveBar0Dropped, "BAR0 writes are dropped while inactive", "qemu vmxnet3_io_bar0_write"),
+        (Self::UnmaskForgetsAutoMask, "unmasking with a cause pending does not mask again", "qemu vmxnet3_on_interrupt_mask_changed"),
+        (Self::RxTypeZero, "receive completions carry type 0", "qemu vmxnet3_indicate_packet"),
+        (Self::RxNothingVerified, "receive checksums are not verified and fcs stays 0", "qemu vmxnet3_rx_update_descr"),
+        (Self::ZeroVlanTableDrops, "an all-zero VLAN table drops tagged frames", "qemu vmxnet3_is_registered_vlan"),
+        (Self::ResetForgetsShared, "RESET forgets the shared address", "qemu vmxnet3_reset"),
+        (Self::TsoCountsPackets, "TSO statistics count packets, not segments", "qemu vmxnet3_on_tx_done_update_stats"),
+        (Self::LongFramesCountAsLro, "a frame longer than the MTU counts as LRO", "qemu vmxnet3_on_rx_done_update_stats"),
+        (Self::RxQueueZeroOnly, "only receive queue 0 receives", "qemu vmxnet3_indicate_packet, RXQ_IDX"),
+        (Self::QueueStatusSilent, "GET_QUEUE_STATUS writes nothing", "qemu vmxnet3_handle_command"),
+        (Self::ShortFramesUnpadded, "frames below 60 bytes are not padded", "qemu 11.1 vmxnet3_receive"),
+        (Self::ZeroRxSgIsOne, "maxNumRxSG 0 is taken as 1", "qemu vmxnet3_activate_device"),
+        (Self::OutOfBuffersConsumes, "out of buffers ends the packet with err", "qemu vmxnet3_indicate_packet"),
+        (Self::CompletesUnasked, "each end of packet is completed", "qemu vmxnet3_process_tx_queue"),
+        (Self::ActivateZeroesCompletions, "completion rings are zeroed at ACTIVATE", "qemu vmxnet3_ring_init with zero_region"),
+        (Self::UpdateRxProdUntouched, "updateRxProd is left as the guest has it", "qemu vmxnet3_activate_device"),
+        (Self::AdaptiveRingDisabled, "GET_RESERVED1 answers 1", "qemu vmxnet3_get_command_status"),
+        (Self::CmdReadRecomputes, "the CMD read computes the answer", "qemu vmxnet3_get_command_status"),
+        (Self::RxBytesAfterStrip, "received bytes are counted after stripping", "qemu vmxnet3_indicate_packet"),
+    ];
+}
+
+/// A set of deviations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Deviations(u32);
+
+impl Deviations {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// This set and `deviation`.
+    #[must_use]
+    pub const fn with(self, deviation: Deviation) -> Self {
+        Self(self.0 | 1 << deviation as u8)
+    }
+
+    /// Whether `deviation` is in it.
+    #[inline]
+    pub const fn has(self, deviation: Deviation) -> bool {
+        self.0 >> deviation as u8 & 1 == 1
+    }
+
+    /// Every one in it.
+    pub fn iter(self) -> impl Iterator<Item = Deviation> {
+        Deviation::TABLE.iter().map(|row| row.0).filter(move |d| self.has(*d))
+    }
+}
+
+/// A device as somebody builds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Profile {
+    /// Number in saved states; never reused.
+    pub id: u16,
+    /// Name on the command line.
+    pub name: &'static str,
+    /// VRRS: a bit a version offered.
+    pub versions: u32,
+    /// Answer of GET_LINK while the link is up.
+    pub link_up: u32,
+    /// Limits of the interface.
+    pub limits: Limits,
+    /// The inside of the adapter.
+    pub adapter: AdapterLimits,
+    /// Where it differs from the reference.
+    pub deviations: Deviations,
+    /// `txThreshold` written when entering hardware; 0 on leaving.
+    pub tx_threshold: u32,
+    /// Device steps allowed to drain before a switch rolls back or gives up.
+    pub drain_budget: u32,
+}
+
+const LIMITS: Limits = Limits {
+    ring_step: 32,
+    tx_ring: 4096,
+    rx_ring: 4096,
+    rx_comp_ring: 8192,
+    ring_align: 512,
+    tx_queues: 8,
+    rx_queues: 8,
+    vectors: 25,
+    min_mtu: 60,
+    max_mtu: 9000,
+    tx_descs: 64,
+    tx_bytes: 65_535 + 18,
+};
+
+const ADAPTER: AdapterLimits = AdapterLimits {
+    cache: 4,
+    pipeline: 4,
+    write_fifo: 16,
+    ingress_fifo: 16,
+    doorbells: 16,
+    fifo_readback: true,
+    vlan_filter: true,
+    moderation_ticks: 0,
+};
+
+impl Profile {
+    /// What the sources describe, with our choices where they are silent. Offers version 1.
+    pub const REFERENCE: Self = Self {
+        id: 1,
+        name: "reference",
+        versions: 1,
+        link_up: crate::vmxnet3::LINK_UP,
+        limits: LIMITS,
+        adapter: ADAPTER,
+        deviations: Deviations::NONE,
+        tx_threshold: 1,
+        drain_budget: 4096,
+    };
+
+    /// QEMU 11.1's own vmxnet3 device, as recorded.
+    pub const QEMU_11_1: Self = Self {
+        id: 2,
+        name: "qemu-11.1",
+        link_up: 0x03e8_0001,
+        deviations: Deviations::NONE
+            .with(Deviation::EcrReadsZero)
+            .with(Deviation::ActivateRestoresMac)
+            .with(Deviation::InactiveBar0Dropped)
+            .with(Deviation::UnmaskForgetsAutoMask)
+            .with(Deviation::RxTypeZero)
+            .with(Deviation::RxNothingVerified)
+            .with(Deviation::ZeroVlanTableDrops)
+            .with(Deviation::ResetForgetsShared)
+            .with(Deviation::TsoCountsPackets)
+            .with(Deviation::LongFramesCountAsLro)
+            .with(Deviation::RxQueueZeroOnly)
+            .with(Deviation::QueueStatusSilent)
+            .with(Deviation::ShortFramesUnpadded)
+            .with(Deviation::ZeroRxSgIsOne)
+            .with(Deviation::OutOfBuffersConsumes)
+            .with(Deviation::CompletesUnasked)
+            .with(Deviation::ActivateZeroesCompletions)
+            .with(Deviation::UpdateRxProdUntouched)
+            .with(Deviation::AdaptiveRingDisabled)
+            .with(Deviation::CmdReadRecomputes)
+            .with(Deviation::RxBytesAfterStrip),
+        ..Self::REFERENCE
+    };
+
+    /// Small rings, caches and FIFOs, so that everything wraps, fills and stalls within a few packets.
+    pub const SMALL: Self = Self {
+        id: 3,
+        name: "small",
+        limits: Limits { ring_step: 1, tx_ring: 64, rx_ring: 64, rx_comp_ring: 128, ring_align: 16, ..LIMITS },
+        adapter: AdapterLimits { cache: 2, pipeline: 2, write_fifo: 4, ingress_fifo: 4, doorbells: 3, ..ADAPTER },
+        drain_budget: 256,
+        ..Self::REFERENCE
+    };
+
+    /// Every profile.
+    pub const ALL: &'static [&'static Self] = &[&Self::REFERENCE, &Self::QEMU_11_1, &Self::SMALL];
+
+    /// The profile with number `id`.
+    pub fn by_id(id: u16) -> Option<&'static Self> {
+        Self::ALL.iter().copied().find(|p| p.id == id)
+    }
+
+    /// The profile called `name`.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        Self::ALL.iter().copied().find(|p| p.name == name)
+    }
+
+    /// Whether this device deviates so.
+    #[inline]
+    pub const fn has(&self, deviation: Deviation) -> bool {
+        self.deviations.has(deviation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_table_names_each_once_in_order() {
+        for (i, (deviation, ..)) in Deviation::TABLE.iter().enumerate() {
+            assert_eq!(*deviation as usize, i);
+        }
+        assert_eq!(Profile::QEMU_11_1.deviations.iter().count(), Deviation::TABLE.len());
+    }
+
+    #[test]
+    fn profiles_are_found_by_id_and_by_name() {
+        for profile in Profile::ALL {
+            assert_eq!(Profile::by_id(profile.id).map(|p| p.name), Some(profile.name));
+            assert_eq!(Profile::by_name(profile.name).map(|p| p.id), Some(profile.id));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Commands written to the CMD register.
+
+crate::codes! {
+    /// A command. Those below 0xF00D0000 take parameters from the shared area, the others answer in CMD.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_CMD_*.
+    pub enum Command(u32) {
+        /// Reads the configuration, resets ring positions and starts. Answer 0, or an error code.
+        0xcafe_0000 => ActivateDev = "ACTIVATE_DEV";
+        /// Stops all ring DMA and queue interrupts; on return no ring or buffer is touched again.
+        0xcafe_0001 => QuiesceDev = "QUIESCE_DEV";
+        /// Quiesces and clears run-time state; keeps version, permanent MAC and the shared address.
+        0xcafe_0002 => ResetDev = "RESET_DEV";
+        /// Reads rxMode again.
+        0xcafe_0003 => UpdateRxMode = "UPDATE_RX_MODE";
+        /// Copies the multicast table now.
+        0xcafe_0004 => UpdateMacFilters = "UPDATE_MAC_FILTERS";
+        /// Copies the VLAN bitmap.
+        0xcafe_0005 => UpdateVlanFilters = "UPDATE_VLAN_FILTERS";
+        /// Reads only the RSS indirection table again.
+        0xcafe_0006 => UpdateRssidt = "UPDATE_RSSIDT";
+        /// Reads moderation levels again.
+        0xcafe_0007 => UpdateIml = "UPDATE_IML";
+        /// Loads wake-up filters.
+        0xcafe_0008 => UpdatePmcfg = "UPDATE_PMCFG";
+        /// Reads uptFeatures again; applies to packets received later.
+        0xcafe_0009 => UpdateFeature = "UPDATE_FEATURE";
+        /// Unused by public drivers.
+        0xcafe_000b => LoadPlugin = "LOAD_PLUGIN";
+        /// Version 3: sets the coalescing scheme.
+        0xcafe_000e => SetCoalesce = "SET_COALESCE";
+        /// Version 3: a hint about buffer memory; DPDK sends it at every version.
+        0xcafe_000f => RegisterMemregs = "REGISTER_MEMREGS";
+        /// Version 4: sets extra RSS hash fields.
+        0xcafe_0010 => SetRssFields = "SET_RSS_FIELDS";
+        /// Version 7: tells buffer sizes per ring and type.
+        0xcafe_0013 => SetRingBufferSize = "SET_RING_BUFFER_SIZE";
+        /// Writes stopped and error of every queue descriptor; answers 0.
+        0xf00d_0000 => GetQueueStatus = "GET_QUEUE_STATUS";
+        /// Writes the statistics of every queue descriptor.
+        0xf00d_0001 => GetStats = "GET_STATS";
+        /// Bit 0 link up; bits 31:16 speed in Mbit/s.
+        0xf00d_0002 => GetLink = "GET_LINK";
+        /// Permanent MAC bytes 0 to 3.
+        0xf00d_0003 => GetPermMacLo = "GET_PERM_MAC_LO";
+        /// Permanent MAC bytes 4 and 5.
+        0xf00d_0004 => GetPermMacHi = "GET_PERM_MAC_HI";
+        /// Device id.
+        0xf00d_0005 => GetDidLo = "GET_DID_LO";
+        /// Revision id.
+        0xf00d_0006 => GetDidHi = "GET_DID_HI";
+        /// Meaning unknown; answers 0.
+        0xf00d_0007 => GetDevExtraInfo = "GET_DEV_EXTRA_INFO";
+        /// Bits 1:0 interrupt type, 3:2 mask mode; 0 is automatic.
+        0xf00d_0008 => GetConfIntr = "GET_CONF_INTR";
+        /// Bit 0 set: adaptive ring disabled.
+        0xf00d_0009 => GetAdaptiveRingInfo = "GET_RESERVED1";
+        /// Version 3: TX data descriptor size in bits 15:0.
+        0xf00d_000a => GetTxdataDescSize = "GET_TXDATA_DESC_SIZE";
+        /// Version 3: writes the coalescing scheme.
+        0xf00d_000b => GetCoalesce = "GET_COALESCE";
+        /// Version 4: RSS fields in force.
+        0xf00d_000c => GetRssFields = "GET_RSS_FIELDS";
+        /// Version 6: bits 7:0 most TX queues, 15:8 most RX queues.
+        0xf00d_000f => GetMaxQueuesConf = "GET_MAX_QUEUES_CONF";
+        /// Version 7: highest capability.
+        0xf00d_0011 => GetMaxCapabilities = "GET_MAX_CAPABILITIES";
+        /// Version 7: granted capabilities.
+        0xf00d_0012 => GetDcr0Reg = "GET_DCR0_REG";
+        /// Version 9: timestamp descriptor sizes.
+        0xf00d_0013 => GetTsringDescSize = "GET_TSRING_DESC_SIZE";
+        /// Version 9: bit 0 TSO disabled, bit 1 LRO disabled.
+        0xf00d_0014 => GetDisabledOffloads = "GET_DISABLED_OFFLOADS";
+    }
+}
+
+impl Command {
+    /// Lowest version on which the command exists; others treat it as unknown.
+    pub const fn since(self) -> u8 {
+        match self {
+            Self::SetCoalesce | Self::GetTxdataDescSize | Self::GetCoalesce => 3,
+            Self::SetRssFields | Self::GetRssFields => 4,
+            Self::GetMaxQueuesConf => 6,
+            Self::SetRingBufferSize | Self::GetMaxCapabilities | Self::GetDcr0Reg => 7,
+            Self::GetTsringDescSize | Self::GetDisabledOffloads => 9,
+            _ => 1,
+        }
+    }
+}
+
+crate::codes! {
+    /// Why a queue stopped, in `status.error`.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_ERR_*.
+    pub enum QueueError(u32) {
+        /// No end of packet in a whole ring.
+        0x8000_0000 => NoEop = "NOEOP";
+        /// A descriptor was reused before its completion.
+        0x8000_0001 => TxdReuse = "TXD_REUSE";
+        /// Too many descriptors in one packet.
+        0x8000_0002 => BigPkt = "BIG_PKT";
+        /// Descriptor type not supported.
+        0x8000_0003 => DescNotSpt = "DESC_NOT_SPT";
+        /// Head buffer too small.
+        0x8000_0004 => SmallBuf = "SMALL_BUF";
+        /// Fault injection.
+        0x8000_0005 => Stress = "STRESS";
+        /// The switch between hardware and software failed.
+        0x8000_0006 => Switch = "SWITCH";
+        /// Invalid TX descriptor.
+        0x8000_0007 => TxdInvalid = "TXD_INVALID";
+    }
+}
+
+/// Event bits of `DriverShared.ecr` and the ECR register. Source: vmxnet3_defs.h, VMXNET3_ECR_*.
+pub mod ecr {
+    /// An RX queue stopped.
+    pub const RQERR: u32 = 1 << 0;
+    /// A TX queue stopped.
+    pub const TQERR: u32 = 1 << 1;
+    /// Link up, down or a new speed.
+    pub const LINK: u32 = 1 << 2;
+    /// The device implementation changed.
+    pub const DIC: u32 = 1 << 3;
+    /// Debug.
+    pub const DEBUG: u32 = 1 << 4;
+}
+
+/// Bits of `rxMode`. Source: vmxnet3_defs.h, VMXNET3_RXM_*.
+pub mod rx_mode {
+    /// Unicast to the current MAC.
+    pub const UCAST: u32 = 1 << 0;
+    /// Multicast in the table.
+    pub const MCAST: u32 = 1 << 1;
+    /// Broadcast.
+    pub const BCAST: u32 = 1 << 2;
+    /// All multicast.
+    pub const ALL_MULTI: u32 = 1 << 3;
+    /// Everything, VLAN filter included.
+    pub const PROMISC: u32 = 1 << 4;
+}
+
+/// Bits of `uptFeatures`. Source: upt1_defs.h, UPT1_F_*.
+pub mod feature {
+    /// Receive checksum verification.
+    pub const RXCSUM: u64 = 1 << 0;
+    /// Receive-side scaling.
+    pub const RSS: u64 = 1 << 1;
+    /// VLAN stripping.
+    pub const RXVLAN: u64 = 1 << 2;
+    /// Large receive offload.
+    pub const LRO: u64 = 1 << 3;
+    /// Inner-header offloads, version 4.
+    pub const RXINNEROFLD: u64 = 1 << 4;
+}

@@ -1,0 +1,96 @@
+//! The VMXNET3 device: registers, commands, shared structures and descriptors.
+//!
+//! Sources are named at each declaration. `vmxnet3_defs.h` and `upt1_defs.h` are the public interface headers.
+
+pub mod bar0;
+pub mod bar1;
+pub mod command;
+pub mod lifecycle;
+pub mod queue;
+pub mod rx;
+pub mod shared;
+pub mod tx;
+pub mod upt;
+
+pub use bar0::Bar0;
+pub use bar1::Bar1;
+pub use command::Command;
+pub use lifecycle::Lifecycle;
+pub use queue::{RxQueueCtrl, RxQueueConf, RxQueueDesc, QueueStatus, TxQueueConf, TxQueueCtrl, TxQueueDesc};
+pub use rx::{RxCompDesc, RxDesc};
+pub use shared::{DriverShared, IntrConf, MiscConf, RssConf, RxFilterConf, VariableLenConf};
+pub use tx::{TxCompDesc, TxDesc};
+pub use upt::{RxStats, TxStats};
+
+/// PCI vendor id of VMware. Source: vmxnet3_defs.h, PCI_VENDOR_ID_VMWARE.
+pub const VENDOR: u16 = 0x15ad;
+/// PCI device id of VMXNET3. Source: vmxnet3_defs.h, PCI_DEVICE_ID_VMWARE_VMXNET3.
+pub const DEVICE: u16 = 0x07b0;
+/// First word of `DriverShared`. Source: vmxnet3_defs.h, VMXNET3_REV1_MAGIC.
+pub const MAGIC: u32 = 0xbabe_fee1;
+/// Ring bases are multiples of this many bytes. Source: vmxnet3_defs.h, VMXNET3_RING_BA_ALIGN.
+pub const RING_BASE_ALIGN: u64 = 512;
+/// The queue table is aligned to this many bytes. Source: vmxnet3_defs.h, VMXNET3_QUEUE_DESC_ALIGN.
+pub const QUEUE_DESC_ALIGN: u64 = 128;
+/// Bytes of one descriptor or completion.
+pub const CELL_BYTES: u64 = 16;
+/// Bytes of one queue descriptor.
+pub const QUEUE_DESC_BYTES: u64 = 256;
+/// Bytes of the shared area that a device below version 6 may touch. Source: vmxnet3_defs.h, Vmxnet3_DriverShared up to cmdInfo.
+pub const SHARED_BYTES_V1: u64 = 720;
+/// Interrupt vectors below version 6. Source: vmxnet3_defs.h, VMXNET3_MAX_INTRS.
+pub const MAX_VECTORS: usize = 25;
+/// TX queues below version 6. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.
+pub const MAX_TX_QUEUES: usize = 8;
+/// RX queues below version 6 that Linux uses; the header allows 16. Source: vmxnet3_defs.h; linux vmxnet3_drv.c.
+pub const MAX_RX_QUEUES: usize = 8;
+/// What a device answers to GET_LINK on VMware: up, 10000 Mbit/s. Source: vmxnet3_defs.h, VMXNET3_LINK_UP.
+pub const LINK_UP: u32 = 0x2710_0001;
+/// Shortest frame delivered to a guest, bytes without FCS. Source: OpenBSD if_vmx.c, vmxnet3_rxintr.
+pub const MIN_FRAME: usize = 60;
+
+/// What a device of a version offers, as data: one row a version bit of VRRS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// 1 to 9.
+    pub number: u8,
+    /// Most TX queues.
+    pub tx_queues: u8,
+    /// Most RX queues.
+    pub rx_queues: u8,
+    /// Most interrupt vectors.
+    pub vectors: u8,
+    /// Largest MTU, bytes.
+    pub max_mtu: u32,
+    /// What it adds that a driver sees.
+    pub adds: &'static str,
+}
+
+/// The table of versions. Source: vmxnet3_defs.h and the Linux driver's version checks; rows 5 and 8 change nothing public.
+pub const VERSIONS: &[Version] = &[
+    Version { number: 1, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "the interface itself" },
+    Version { number: 2, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "LRO completion type 4" },
+    Version { number: 3, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "cmdInfo, data descriptor sizes, RX data ring, coalescing" },
+    Version { number: 4, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "tunnel offload, RSS fields" },
+    Version { number: 5, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "packet steering slots" },
+    Version { number: 6, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "32 queues, 65 vectors" },
+    Version { number: 7, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "capabilities, large BAR, ring buffer sizes" },
+    Version { number: 8, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "IPv6 packet steering" },
+    Version { number: 9, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "timestamps, disabled offloads" },
+];
+
+crate::layout! {
+    /// One MSI-X table entry.
+    ///
+    /// Source: PCI Local Bus Specification 3.0, section 6.8.2.
+    pub struct MsixEntry(u128) = "MSI-X Table Entry" {
+        /// Message address.
+        [63:0] address, set_address: u64 = "msg_addr";
+        /// Message data.
+        [95:64] data, set_data: u32 = "msg_data";
+        /// One masks the vector.
+        [96] masked, set_masked: bool = "mask";
+        /// Reserved, zero.
+        [127:97] rsvd, set_rsvd: u32;
+    }
+}

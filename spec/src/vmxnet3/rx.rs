@@ -1,0 +1,110 @@
+//! Receive descriptor and completion.
+
+crate::layout! {
+    /// Receive descriptor. The driver hands it over by writing `gen`; the device never writes it.
+    ///
+    /// Source: vmxnet3_defs.h, Vmxnet3_RxDesc.
+    pub struct RxDesc(u128) = "Vmxnet3_RxDesc" {
+        /// Guest-physical address of the buffer.
+        [63:0] addr, set_addr: u64;
+        /// Buffer length in bytes, 1 to 16383; 0 is not 16384 here.
+        [77:64] len, set_len: u16;
+        /// False: HEAD, may start a packet. True: BODY, continues one.
+        [78] btype, set_btype: bool;
+        /// Descriptor type, 0.
+        [79] dtype, set_dtype: bool;
+        /// Reserved, zero.
+        [94:80] rsvd, set_rsvd: u16;
+        /// Matches the ring's generation once the device may use the buffer.
+        [95] generation, set_generation: bool = "gen";
+        /// Reserved.
+        [127:96] ext1, set_ext1: u32;
+    }
+}
+
+crate::layout! {
+    /// Receive completion, one a buffer. The device writes it; `gen` becomes visible last.
+    ///
+    /// Source: vmxnet3_defs.h, Vmxnet3_RxCompDesc.
+    pub struct RxCompDesc(u128) = "Vmxnet3_RxCompDesc" {
+        /// Index of the descriptor used.
+        [11:0] rxd_idx, set_rxd_idx: u16 = "rxdIdx";
+        /// Inner-header flags, version 4.
+        [13:12] ext1, set_ext1: u8;
+        /// Last buffer of the packet.
+        [14] eop, set_eop: bool;
+        /// First buffer of the packet.
+        [15] sop, set_sop: bool;
+        /// Queue q for ring 0, q + N for ring 1, q + 2N for the data ring; N receive queues.
+        [25:16] rq_id, set_rq_id: u16 = "rqID";
+        /// What `rssHash` was computed over; valid with `eop`.
+        [29:26] rss_type, set_rss_type: u8 = "rssType";
+        /// Checksum not checked; valid with `eop`.
+        [30] cnc, set_cnc: bool;
+        /// Timestamp wanted, version 9.
+        [31] ext2, set_ext2: bool;
+        /// RSS hash; valid with `eop` and a nonzero `rssType`.
+        [63:32] rss_hash, set_rss_hash: u32 = "rssHash";
+        /// Bytes written to this buffer.
+        [77:64] len, set_len: u16;
+        /// The packet is bad; only with `eop`.
+        [78] err, set_err: bool;
+        /// A VLAN tag was stripped; valid with `eop`.
+        [79] ts, set_ts: bool;
+        /// The stripped tag.
+        [95:80] tci, set_tci: u16;
+        /// Raw checksum; devices report 0.
+        [111:96] csum, set_csum: u16;
+        /// TCP or UDP checksum correct.
+        [112] tuc, set_tuc: bool;
+        /// UDP.
+        [113] udp, set_udp: bool;
+        /// TCP.
+        [114] tcp, set_tcp: bool;
+        /// IPv4 header checksum correct.
+        [115] ipc, set_ipc: bool;
+        /// IPv6.
+        [116] v6, set_v6: bool;
+        /// IPv4.
+        [117] v4, set_v4: bool;
+        /// IP fragment.
+        [118] frg, set_frg: bool;
+        /// Ethernet FCS was good.
+        [119] fcs, set_fcs: bool;
+        /// Completion type, see [`RXCOMP`].
+        [126:120] kind, set_kind: u8 = "type";
+        /// Generation of the completion ring.
+        [127] generation, set_generation: bool = "gen";
+    }
+}
+
+/// Ordinary receive completion. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP.
+pub const RXCOMP: u8 = 3;
+/// Receive completion of merged segments, version 2. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP_LRO.
+pub const RXCOMP_LRO: u8 = 4;
+
+/// Values of `rssType`. Source: vmxnet3_defs.h, VMXNET3_RCD_RSS_TYPE_*.
+pub mod rss_type {
+    /// No hash.
+    pub const NONE: u8 = 0;
+    /// IPv4 addresses.
+    pub const IPV4: u8 = 1;
+    /// IPv4 addresses and TCP ports.
+    pub const TCP_IPV4: u8 = 2;
+    /// IPv6 addresses.
+    pub const IPV6: u8 = 3;
+    /// IPv6 addresses and TCP ports.
+    pub const TCP_IPV6: u8 = 4;
+}
+
+/// Bits of `RssConf.hashType`. Source: upt1_defs.h, UPT1_RSS_HASH_TYPE_*.
+pub mod hash_type {
+    /// IPv4 addresses.
+    pub const IPV4: u16 = 1 << 0;
+    /// TCP over IPv4.
+    pub const TCP_IPV4: u16 = 1 << 1;
+    /// IPv6 addresses.
+    pub const IPV6: u16 = 1 << 2;
+    /// TCP over IPv6.
+    pub const TCP_IPV6: u16 = 1 << 3;
+}
