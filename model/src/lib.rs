@@ -5,4 +5,5 @@
 
 pub mod host;
 pub mod memory;
+pub mod mutant;
 pub mod plane;

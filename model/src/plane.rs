@@ -155,3 +155,39 @@ impl Progress {
         }
     }
 }
+
+/// What a command asks of the data plane. It is data, not a call: on the adapter it becomes a phase of many steps, during
+/// which the vCPU that wrote the command stays blocked; the software body serves it at once.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Start from the beginning of every ring; vectors keep their masks.
+    Start(Box<Activation>),
+    /// QUIESCE_DEV: stop all ring DMA and drop what is under way. Masks and pending causes stay.
+    Stop,
+    /// RESET_DEV: stop, mask every vector, forget every cause, lower INTx.
+    Reset,
+    /// Work from these filters from now on.
+    Filters(Box<Filters>),
+    /// Work with these feature bits from now on.
+    Features(u64),
+    /// Steer so from now on.
+    Rss(Option<Box<Rss>>),
+    /// Tell counters and stop reasons of every queue.
+    Counters,
+    /// Raise a vector for an event.
+    Raise(u8),
+}
+
+/// What a data plane answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// Counters since activation and stop reasons, a queue each.
+    Counters {
+        /// TX queues.
+        tx: Vec<(TxStats, Option<QueueError>)>,
+        /// RX queues.
+        rx: Vec<(RxStats, Option<QueueError>)>,
+    },
+}

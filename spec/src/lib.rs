@@ -4,10 +4,11 @@
 //!   reference pages all come from there.
 //! - [`vmxnet3`] and [`vic`] are the declarations themselves.
 //! - [`position`] and [`profile`] are small rules and the named choices where sources are silent.
-//! - [`event`] is what can be done to a system and what it can do.
+//! - [`event`] is what can be done to a system and what it can do; [`frame`] makes frames that can be told apart.
 #![forbid(unsafe_code)]
 
 pub mod event;
+pub mod frame;
 pub mod layout;
 pub mod position;
 pub mod profile;

@@ -60,6 +60,10 @@ crate::codes! {
         12 => AddrAdd = "CMD_ADDR_ADD";
         /// Removes an exact MAC filter.
         13 => AddrDel = "CMD_ADDR_DEL";
+        /// Admits a VLAN: a0 VID. Firmware is known to accept it without effect; see `AdapterLimits::vlan_filter`.
+        14 => VlanAdd = "CMD_VLAN_ADD";
+        /// Refuses a VLAN: a0 VID.
+        15 => VlanDel = "CMD_VLAN_DEL";
         /// NIC configuration: a0 [`NicCfg`].
         16 => NicCfg = "CMD_NIC_CFG";
         /// Loads the hash key: a0 address, a1 64.
@@ -106,6 +110,11 @@ crate::codes! {
         62 => QpStatsDump = "CMD_QP_STATS_DUMP";
         /// Clears a queue pair's counters.
         63 => QpStatsClear = "CMD_QP_STATS_CLEAR";
+        /// Moves the oldest frame of the ingress FIFO to memory: a0 address, a1 bytes there; answers a1 frame bytes, 0 when empty.
+        /// The number lies in a range that no source publishes: a choice of ours (open), see `AdapterLimits::fifo_readback`.
+        86 => IngressRead = "CMD_INGRESS_READ";
+        /// Drops the ingress FIFO; answers a1 frames dropped. A choice of ours (open).
+        87 => IngressDrop = "CMD_INGRESS_DROP";
     }
 }
 

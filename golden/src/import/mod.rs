@@ -1,0 +1,25 @@
+//! Foreign dumps: one format a file, each a function from bytes to a typed value.
+//!
+//! A dump is untrusted. An importer checks each length against the bytes that are there before it allocates, bounds
+//! every loop and recursion by them, and refuses with the file, the place, the field and the value. Nothing here
+//! opens a file except [`capture`] and the folder reader in [`memory`].
+
+pub mod capture;
+mod error;
+pub mod ethtool_d;
+pub mod gzip;
+pub mod lspci;
+pub mod memory;
+pub mod pcap;
+pub mod qemu_stream;
+pub mod qemu_trace;
+mod vmxnet3_section;
+
+pub use capture::Capture;
+pub use error::{ImportError, Rule};
+pub use ethtool_d::EthtoolDump;
+pub use lspci::Lspci;
+pub use memory::MemoryImage;
+pub use pcap::Frame;
+pub use qemu_trace::{Region, RegisterAccess, Trace};
+pub use vmxnet3_section::{Interrupt, Ring, RxQueue, TxQueue, Vmxnet3Section};
