@@ -5,5 +5,8 @@
 
 pub mod host;
 pub mod memory;
+pub mod migrate;
 pub mod mutant;
 pub mod plane;
+pub mod net;
+pub mod pci;

@@ -7,11 +7,13 @@
 //! - [`event`] is what can be done to a system and what it can do; [`frame`] makes frames that can be told apart.
 #![forbid(unsafe_code)]
 
+pub mod checksum;
 pub mod event;
 pub mod frame;
 pub mod layout;
 pub mod position;
 pub mod profile;
 pub mod registers;
+pub mod toeplitz;
 pub mod vic;
 pub mod vmxnet3;

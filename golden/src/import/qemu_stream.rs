@@ -118,8 +118,10 @@ pub struct Stream<'a> {
     bytes: &'a [u8],
     /// The machine type, such as `pc-i440fx-11.1`.
     pub machine: String,
-    /// The device sections, in stream order, back to the first one that stands before RAM.
+    /// The device sections, in stream order, as far back from the end as stream and description agree.
     pub sections: Vec<Section>,
+    /// Why nothing before them was found. Devices saved early stand before RAM, so this need not be damage.
+    pub stopped: Option<ImportError>,
     description: Description,
 }
 
@@ -182,15 +184,22 @@ pub fn parse<'a>(file: &str, bytes: &'a [u8]) -> Result<Stream<'a>, ImportError>
             _ => "the syntax",
         },
     })?;
-    let mut stream = Stream { file: file.into(), bytes, machine, sections: Vec::new(), description };
-    stream.sections = sections(at, &stream.description.devices, end)?;
+    let mut stream = Stream { file: file.into(), bytes, machine, sections: Vec::new(), stopped: None, description };
+    (stream.sections, stream.stopped) = sections(at, &stream.description.devices, end);
     Ok(stream)
 }
 
 impl Stream<'_> {
     /// The sections of one kind of device.
-    pub fn of_kind<'s>(&'s self, vmsd: &'s str) -> impl Iterator<Item = &'s Section> {
-        self.sections.iter().filter(move |section| section.vmsd.as_deref() == Some(vmsd))
+    ///
+    /// Fails with the reason the search stopped when there is none.
+    pub fn of_kind(&self, vmsd: &str) -> Result<Vec<&Section>, ImportError> {
+        let found: Vec<_> = self.sections.iter().filter(|section| section.vmsd.as_deref() == Some(vmsd)).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let none = ImportError::NoField { file: self.file.clone(), offset: self.bytes.len(), field: format!("device {vmsd}") };
+        Err(self.stopped.clone().unwrap_or(none))
     }
 
     /// One section as a tree of named values.
@@ -280,28 +289,32 @@ fn description(at: Place<'_>) -> Result<(Range<usize>, usize), ImportError> {
     Err(ImportError::NoField { file: at.file.into(), offset: len, field: "description (0x06 section at the end)".into() })
 }
 
-/// Walks the described sections backwards from the end mark at `end`.
-fn sections(at: Place<'_>, devices: &[Device], mut end: usize) -> Result<Vec<Section>, ImportError> {
-    let mut found = Vec::with_capacity(devices.len());
+/// Walks the described sections backwards from the end mark at `end`, to the first that is not where it should be.
+fn sections(at: Place<'_>, devices: &[Device], mut end: usize) -> (Vec<Section>, Option<ImportError>) {
+    let mut found = Vec::new();
+    let mut stopped = None;
     for (entry, device) in devices.iter().enumerate().rev() {
-        let payload = total(at, end, &device.name, &device.fields, &device.subsections)?;
-        let header = 1 + 4 + 1 + device.name.len() + 4 + 4;
-        let room = end.checked_sub(header + 5).filter(|&room| room as u64 >= payload);
-        let room = room.ok_or_else(|| ImportError::truncated(at.file, 0, device.name.clone(), payload, end))?;
-        let from = room - payload as usize;
-        // Devices saved early stand before RAM; the description lists them first, so the walk is over.
-        if entry < devices.len() - 1 && !matches!(at.bytes[from], FULL | START) {
-            break;
+        match section(at, device, entry, end) {
+            Ok((section, from)) => {
+                found.push(section);
+                end = from;
+            }
+            Err(error) => {
+                stopped = Some(error);
+                break;
+            }
         }
-        found.push(section(at, device, entry, from, payload as usize)?);
-        end = from;
     }
     found.reverse();
-    Ok(found)
+    (found, stopped)
 }
 
-/// Checks the header at `from` and the footer behind the payload.
-fn section(at: Place<'_>, device: &Device, entry: usize, from: usize, payload: usize) -> Result<Section, ImportError> {
+/// The section that ends at `end`, and where it begins: header and footer have to stand where its size puts them.
+fn section(at: Place<'_>, device: &Device, entry: usize, end: usize) -> Result<(Section, usize), ImportError> {
+    let payload = total(at, end, &device.name, &device.fields, &device.subsections)?;
+    let room = end.checked_sub(1 + 4 + 1 + device.name.len() + 4 + 4 + 5).filter(|&room| room as u64 >= payload);
+    let room = room.ok_or_else(|| ImportError::truncated(at.file, 0, device.name.clone(), payload, end))?;
+    let from = room - payload as usize;
     let kind = at.u8(from, "section type")?;
     if !matches!(kind, FULL | START) {
         let rule = Rule::Says("must be 1 (start) or 4 (full)");
@@ -318,18 +331,11 @@ fn section(at: Place<'_>, device: &Device, entry: usize, from: usize, payload: u
     if let Some(described) = device.version {
         at.require(after + 4, "section version", u64::from(version), u64::from(described))?;
     }
-    let footer = after + 8 + payload;
+    let footer = after + 8 + payload as usize;
     at.require(footer, "section footer", u64::from(at.u8(footer, "section footer")?), u64::from(FOOTER))?;
     at.require(footer + 1, "footer section id", u64::from(at.u32(footer + 1, "footer section id")?), u64::from(id))?;
-    Ok(Section {
-        name: device.name.clone(),
-        instance,
-        vmsd: device.vmsd_name.clone(),
-        version,
-        id,
-        payload: after + 8..footer,
-        entry,
-    })
+    let (name, vmsd) = (device.name.clone(), device.vmsd_name.clone());
+    Ok((Section { name, instance, vmsd, version, id, payload: after + 8..footer, entry }, from))
 }
 
 /// The described length of fields and subsections; each structure's own size has to be the sum of its parts.

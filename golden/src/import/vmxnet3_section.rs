@@ -141,15 +141,13 @@ impl Vmxnet3Section {
     /// The first `vmxnet3` device of a stream. The bytes may not be compressed.
     pub fn parse(file: &str, bytes: &[u8]) -> Result<Self, ImportError> {
         let stream = qemu_stream::parse(file, bytes)?;
-        let missing = || ImportError::NoField { file: file.into(), offset: bytes.len(), field: "device vmxnet3".into() };
-        let section = stream.of_kind("vmxnet3").next().ok_or_else(missing)?;
-        Self::from_section(file, &stream, section)
+        Self::from_section(file, &stream, stream.of_kind("vmxnet3")?[0])
     }
 
     /// Every `vmxnet3` device of a stream, in stream order.
     pub fn parse_all(file: &str, bytes: &[u8]) -> Result<Vec<Self>, ImportError> {
         let stream = qemu_stream::parse(file, bytes)?;
-        stream.of_kind("vmxnet3").map(|section| Self::from_section(file, &stream, section)).collect()
+        stream.of_kind("vmxnet3")?.into_iter().map(|section| Self::from_section(file, &stream, section)).collect()
     }
 
     /// The transmit queues in use.

@@ -1,5 +1,11 @@
 //! The port: everything a device can ask of the world around it.
 
+mod bare;
+mod wrappers;
+
+pub use bare::Bare;
+pub use wrappers::{BusMaster, DirtyLog, Faulty, OneAccess, PAGE, Torn};
+
 /// An access outside guest memory, or one that the bus refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("access to {pa:#x}, {len} bytes, outside guest memory")]

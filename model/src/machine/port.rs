@@ -1,0 +1,94 @@
+//! The port as a machine implements it: guest memory, the PCI function, the wire, and whoever watches.
+
+use crate::host::{DmaFault, Host, Sent};
+use crate::memory::Memory;
+use crate::net::Net;
+use crate::pci::{Delivery, Pci};
+use spec::event::{Effect, Tap};
+
+/// One device's view of the machine for the length of a step.
+#[derive(Debug)]
+pub(super) struct Port<'a, T> {
+    pub memory: &'a mut Memory,
+    pub pci: &'a mut Pci,
+    pub net: &'a mut Net,
+    /// Vectors whose message reached the guest and that it has not taken yet, a bit each.
+    pub messages: &'a mut u32,
+    /// The INTx line as the guest sees it.
+    pub line: &'a mut bool,
+    pub tap: &'a mut T,
+}
+
+impl<T: Tap> Port<'_, T> {
+    fn refuse(&mut self, fault: DmaFault, write: bool) -> DmaFault {
+        self.tap.effect(Effect::Fault { pa: fault.pa, len: fault.len, write }, self.memory);
+        fault
+    }
+}
+
+impl<T: Tap> Host for Port<'_, T> {
+    #[inline]
+    fn read(&mut self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault> {
+        match self.memory.read(pa, into) {
+            Ok(()) => {
+                self.tap.effect(Effect::Read { pa, bytes: into }, self.memory);
+                Ok(())
+            }
+            Err(fault) => Err(self.refuse(fault, false)),
+        }
+    }
+
+    #[inline]
+    fn write(&mut self, pa: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        match self.memory.write(pa, bytes) {
+            Ok(()) => {
+                self.tap.effect(Effect::Write { pa, bytes }, self.memory);
+                Ok(())
+            }
+            Err(fault) => Err(self.refuse(fault, true)),
+        }
+    }
+
+    #[inline]
+    fn fetch(&mut self, pa: u64) -> Result<u128, DmaFault> {
+        match self.memory.cell(pa) {
+            Ok(cell) => {
+                self.tap.effect(Effect::Fetch { pa, cell }, self.memory);
+                Ok(cell)
+            }
+            Err(fault) => Err(self.refuse(fault, false)),
+        }
+    }
+
+    #[inline]
+    fn publish(&mut self, pa: u64, cell: u128) -> Result<(), DmaFault> {
+        match self.memory.write(pa, &cell.to_le_bytes()) {
+            Ok(()) => {
+                self.tap.effect(Effect::Publish { pa, cell }, self.memory);
+                Ok(())
+            }
+            Err(fault) => Err(self.refuse(fault, true)),
+        }
+    }
+
+    #[inline]
+    fn transmit(&mut self, queue: u8, frame: &[u8]) -> Sent {
+        if !self.net.wire_ready() {
+            return Sent::Busy;
+        }
+        self.tap.effect(Effect::Transmit { queue, frame }, self.memory);
+        Sent::Yes
+    }
+
+    fn vector(&mut self, index: u16) {
+        self.tap.effect(Effect::Vector { index }, self.memory);
+        if self.pci.raise(index) == Delivery::Message {
+            *self.messages |= 1 << index;
+        }
+    }
+
+    fn intx(&mut self, asserted: bool) {
+        self.tap.effect(Effect::Intx { asserted }, self.memory);
+        *self.line = self.pci.set_intx(asserted);
+    }
+}

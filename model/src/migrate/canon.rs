@@ -1,0 +1,390 @@
+//! The canonical form of a data plane that moves, and its bytes.
+
+use super::parts::{PlaneV1, PositionV1, RssV1, RxQueueV1, TxQueueV1, VectorsV1, kind};
+use super::stream::{Part, Reader, RestoreError, Writer};
+use crate::plane::{Activation, Filters, Progress, Rss, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress};
+use spec::layout::Bytes;
+use spec::position::RingIndex;
+use spec::profile::Profile;
+use spec::vmxnet3::command::QueueError;
+use spec::vmxnet3::{CELL_BYTES, MAX_VECTORS};
+
+/// What moves between adapter and software: how the data plane was activated and how far it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Canon {
+    /// How it was activated, with the configuration plane's copy of filters and steering.
+    pub activation: Activation,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// Most multicast addresses: mfTableLen is 16 bits and counts 6 bytes each.
+const MAX_MULTICASTS: usize = 65_535 / 6;
+
+impl Canon {
+    /// Its bytes, in the caller's buffer.
+    pub fn encode(&self, profile: &Profile, out: &mut Vec<u8>) {
+        let mut writer = Writer::new(out, profile.id);
+        encode(&mut writer, &self.activation, &self.progress);
+        writer.finish();
+    }
+
+    /// From bytes: every field is checked against `profile`'s limits and against the others.
+    ///
+    /// # Errors
+    /// Names the part, the field and the value that was refused.
+    pub fn decode(bytes: &[u8]) -> Result<(&'static Profile, Self), RestoreError> {
+        let mut reader = Reader::new(bytes)?;
+        let found = reader.profile();
+        let profile = Profile::by_id(found).ok_or(RestoreError::Profile { found })?;
+        let first = reader.next_part()?.ok_or(RestoreError::Missing { part: "Plane", index: 0 })?;
+        let mut builder = Builder::begin(profile, &first)?;
+        while let Some(part) = reader.next_part()? {
+            if !builder.take(&part)? {
+                return Err(part.unknown());
+            }
+        }
+        Ok((profile, builder.finish()?))
+    }
+}
+
+fn position(at: RingIndex) -> PositionV1 {
+    let mut saved = PositionV1::default();
+    saved.set_index(at.index());
+    saved.set_generation(at.generation());
+    saved
+}
+
+/// Appends the parts of a data plane.
+pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress: &Progress) {
+    let Activation { tx, rx, auto_mask, intx, mtu, max_rx_sg, features, filters, rss, mod_levels } = activation;
+    let Progress { tx: tx_progress, rx: rx_progress, vectors } = progress;
+    let Filters { mac, rx_mode, multicast, vlans } = filters;
+    let mut plane = PlaneV1::default();
+    plane.set_features(*features);
+    plane.set_mtu(*mtu);
+    plane.set_max_rx_sg(*max_rx_sg);
+    plane.set_tx_queues(tx.len() as u8);
+    plane.set_rx_queues(rx.len() as u8);
+    plane.set_auto_mask(u8::from(*auto_mask));
+    plane.set_intx(u8::from(*intx));
+    plane.set_mac(*mac);
+    plane.set_rx_mode(*rx_mode);
+    plane.set_multicasts(multicast.len() as u16);
+    plane.set_rss(u8::from(rss.is_some()));
+    plane.set_mod_levels(*mod_levels);
+    writer.raw(kind::PLANE, 0, &plane.0);
+
+    for (index, (setup, at)) in tx.iter().zip(tx_progress).enumerate() {
+        let TxSetup { ring_pa, ring_size, comp_pa, comp_size, vector } = *setup;
+        let TxProgress { next, comp, counters, stopped } = *at;
+        let mut saved = TxQueueV1::default();
+        saved.set_ring_pa(ring_pa);
+        saved.set_comp_pa(comp_pa);
+        saved.set_ring_size(ring_size);
+        saved.set_comp_size(comp_size);
+        saved.set_next(position(next));
+        saved.set_comp(position(comp));
+        saved.set_stopped(u8::from(stopped.is_some()));
+        saved.set_error(stopped.map_or(0, QueueError::code));
+        saved.set_vector(vector);
+        saved.set_counters(counters);
+        writer.raw(kind::TX_QUEUE, index as u16, &saved.0);
+    }
+    for (index, (setup, at)) in rx.iter().zip(rx_progress).enumerate() {
+        let RxSetup { ring_pa, ring_size, comp_pa, comp_size, vector } = *setup;
+        let RxProgress { next, comp, counters, stopped } = *at;
+        let mut saved = RxQueueV1::default();
+        saved.set_ring_pa(ring_pa);
+        saved.set_comp_pa(comp_pa);
+        saved.set_ring_size(ring_size);
+        saved.set_comp_size(comp_size);
+        saved.set_next0(position(next[0]));
+        saved.set_next1(position(next[1]));
+        saved.set_comp(position(comp));
+        saved.set_stopped(u8::from(stopped.is_some()));
+        saved.set_error(stopped.map_or(0, QueueError::code));
+        saved.set_vector(vector);
+        saved.set_counters(counters);
+        writer.raw(kind::RX_QUEUE, index as u16, &saved.0);
+    }
+    let mut saved = VectorsV1::default();
+    let bits = |bit: fn(&VectorProgress) -> bool| {
+        vectors.iter().enumerate().fold(0u32, |bits, (i, vector)| bits | u32::from(bit(vector)) << i)
+    };
+    saved.set_masked(bits(|v| v.masked));
+    saved.set_pending(bits(|v| v.pending));
+    writer.raw(kind::VECTORS, 0, &saved.0);
+
+    let mut bytes = [0; 512];
+    vlans.put(&mut bytes);
+    writer.raw(kind::VLANS, 0, &bytes);
+    if !multicast.is_empty() {
+        writer.raw(kind::MULTICAST, 0, multicast.as_flattened());
+    }
+    if let Some(Rss { hash_type, key, table }) = rss {
+        let mut saved = RssV1::default();
+        saved.set_hash_type(*hash_type);
+        saved.set_table_size(table.len() as u16);
+        saved.set_key(*key);
+        let mut entries = [0; 128];
+        entries[..table.len()].copy_from_slice(table);
+        saved.set_table(entries);
+        writer.raw(kind::RSS, 0, &saved.0);
+    }
+}
+
+/// Collects the parts of a data plane, in the order in which they were written.
+pub(super) struct Builder {
+    profile: &'static Profile,
+    plane: PlaneV1,
+    canon: Canon,
+    vectors: bool,
+    vlans: bool,
+}
+
+fn field(part: &'static str, index: u16, field: &'static str, value: impl Into<u64>) -> RestoreError {
+    RestoreError::Field { part, index, field, value: value.into() }
+}
+
+fn flag(part: &'static str, index: u16, name: &'static str, value: u8) -> Result<bool, RestoreError> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(field(part, index, name, value)),
+    }
+}
+
+/// A ring of one queue, as the checks need it.
+struct Ring {
+    part: &'static str,
+    index: u16,
+    base: (&'static str, u64),
+    size: (&'static str, u32),
+    most: u32,
+    at: (&'static str, PositionV1),
+}
+
+impl Ring {
+    fn check(&self, profile: &Profile) -> Result<RingIndex, RestoreError> {
+        let Self { part, index, base, size, most, at } = *self;
+        let limits = &profile.limits;
+        if size.1 == 0 || size.1 > most || !size.1.is_multiple_of(limits.ring_step) {
+            return Err(field(part, index, size.0, size.1));
+        }
+        let end = base.1.checked_add(u64::from(size.1) * CELL_BYTES);
+        if !base.1.is_multiple_of(limits.ring_align) || end.is_none() {
+            return Err(field(part, index, base.0, base.1));
+        }
+        RingIndex::new(at.1.index(), at.1.generation(), size.1).ok_or_else(|| field(part, index, at.0, at.1.index()))
+    }
+}
+
+fn stopped(part: &'static str, index: u16, flagged: u8, error: u32) -> Result<Option<QueueError>, RestoreError> {
+    match (flag(part, index, "stopped", flagged)?, QueueError::from(error)) {
+        (false, _) if error == 0 => Ok(None),
+        (true, error) if !matches!(error, QueueError::Unknown(_)) => Ok(Some(error)),
+        _ => Err(field(part, index, "error", error)),
+    }
+}
+
+impl Builder {
+    /// From the first part, which must be the plane.
+    pub(super) fn begin(profile: &'static Profile, part: &Part<'_>) -> Result<Self, RestoreError> {
+        if part.kind != kind::PLANE || part.index != 0 {
+            return Err(part.unknown());
+        }
+        const NAME: &str = "Plane";
+        let plane: PlaneV1 = part.read()?;
+        let limits = &profile.limits;
+        if plane.tx_queues() == 0 || plane.tx_queues() > limits.tx_queues {
+            return Err(field(NAME, 0, "numTxQueues", plane.tx_queues()));
+        }
+        if plane.rx_queues() == 0 || plane.rx_queues() > limits.rx_queues {
+            return Err(field(NAME, 0, "numRxQueues", plane.rx_queues()));
+        }
+        if plane.mtu() < limits.min_mtu || plane.mtu() > limits.max_mtu {
+            return Err(field(NAME, 0, "mtu", plane.mtu()));
+        }
+        if usize::from(plane.multicasts()) > MAX_MULTICASTS {
+            return Err(field(NAME, 0, "mfTableLen", plane.multicasts()));
+        }
+        flag(NAME, 0, "rss", plane.rss())?;
+        if let Some(&word) = plane.rsvd().iter().find(|&&word| word != 0) {
+            return Err(field(NAME, 0, "rsvd", word));
+        }
+        let activation = Activation {
+            tx: Vec::with_capacity(usize::from(plane.tx_queues())),
+            rx: Vec::with_capacity(usize::from(plane.rx_queues())),
+            auto_mask: flag(NAME, 0, "autoMask", plane.auto_mask())?,
+            intx: flag(NAME, 0, "intx", plane.intx())?,
+            mtu: plane.mtu(),
+            max_rx_sg: plane.max_rx_sg(),
+            features: plane.features(),
+            filters: Filters { mac: plane.mac(), rx_mode: plane.rx_mode(), ..Filters::default() },
+            rss: None,
+            mod_levels: plane.mod_levels(),
+        };
+        let canon = Canon { activation, progress: Progress::default() };
+        Ok(Self { profile, plane, canon, vectors: false, vlans: false })
+    }
+
+    /// Takes a part; false when it is none of a data plane's.
+    pub(super) fn take(&mut self, part: &Part<'_>) -> Result<bool, RestoreError> {
+        match part.kind {
+            kind::TX_QUEUE => self.tx_queue(part)?,
+            kind::RX_QUEUE => self.rx_queue(part)?,
+            kind::VECTORS if part.index == 0 && !self.vectors => {
+                let saved: VectorsV1 = part.read()?;
+                for (name, value) in [("masked", saved.masked()), ("pending", saved.pending())] {
+                    if value >> MAX_VECTORS != 0 {
+                        return Err(field("Vectors", 0, name, value));
+                    }
+                }
+                for (i, vector) in self.canon.progress.vectors.iter_mut().enumerate() {
+                    let bit = |value: u32| value >> i & 1 == 1;
+                    *vector = VectorProgress { masked: bit(saved.masked()), pending: bit(saved.pending()) };
+                }
+                self.vectors = true;
+            }
+            kind::VLANS if part.index == 0 && !self.vlans => {
+                if part.bytes.len() != 512 {
+                    let found = part.bytes.len() as u32;
+                    return Err(RestoreError::Length { part: "Vlans", index: 0, found, expected: 512 });
+                }
+                self.canon.activation.filters.vlans = Bytes::get(part.bytes);
+                self.vlans = true;
+            }
+            kind::MULTICAST if part.index == 0 && self.canon.activation.filters.multicast.is_empty() => {
+                let expected = u32::from(self.plane.multicasts()) * 6;
+                let found = part.bytes.len() as u32;
+                if found != expected || expected == 0 {
+                    return Err(RestoreError::Length { part: "Multicast", index: 0, found, expected });
+                }
+                self.canon.activation.filters.multicast = part.bytes.as_chunks().0.to_vec();
+            }
+            kind::RSS if part.index == 0 && self.plane.rss() == 1 && self.canon.activation.rss.is_none() => {
+                let saved: RssV1 = part.read()?;
+                let size = usize::from(saved.table_size());
+                if size == 0 || size > 128 {
+                    return Err(field("Rss", 0, "indTableSize", saved.table_size()));
+                }
+                let table = saved.table();
+                if let Some(&entry) = table[size..].iter().find(|&&entry| entry != 0) {
+                    return Err(field("Rss", 0, "indTable", entry));
+                }
+                let rss = Rss { hash_type: saved.hash_type(), key: saved.key(), table: table[..size].to_vec() };
+                self.canon.activation.rss = Some(rss);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn tx_queue(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
+        const NAME: &str = "TxQueue";
+        let index = part.index;
+        if usize::from(index) != self.canon.activation.tx.len() || index >= u16::from(self.plane.tx_queues()) {
+            return Err(part.unknown());
+        }
+        let saved: TxQueueV1 = part.read()?;
+        let most = self.profile.limits.tx_ring;
+        let ring = |base, size, at| Ring { part: NAME, index, base, size, most, at };
+        let next =
+            ring(("txRingBasePA", saved.ring_pa()), ("txRingSize", saved.ring_size()), ("txRing.next", saved.next()));
+        let comp = ring(
+            ("compRingBasePA", saved.comp_pa()),
+            ("compRingSize", saved.comp_size()),
+            ("compRing.next", saved.comp()),
+        );
+        if let Some(&word) = saved.rsvd().iter().find(|&&word| word != 0) {
+            return Err(field(NAME, index, "rsvd", word));
+        }
+        self.canon.progress.tx.push(TxProgress {
+            next: next.check(self.profile)?,
+            comp: comp.check(self.profile)?,
+            counters: saved.counters(),
+            stopped: stopped(NAME, index, saved.stopped(), saved.error())?,
+        });
+        self.canon.activation.tx.push(TxSetup {
+            ring_pa: saved.ring_pa(),
+            ring_size: saved.ring_size(),
+            comp_pa: saved.comp_pa(),
+            comp_size: saved.comp_size(),
+            vector: saved.vector(),
+        });
+        Ok(())
+    }
+
+    fn rx_queue(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
+        const NAME: &str = "RxQueue";
+        let index = part.index;
+        if usize::from(index) != self.canon.activation.rx.len() || index >= u16::from(self.plane.rx_queues()) {
+            return Err(part.unknown());
+        }
+        let saved: RxQueueV1 = part.read()?;
+        let limits = &self.profile.limits;
+        let ring = |base, size, most, at| Ring { part: NAME, index, base, size, most, at };
+        let (bases, sizes) = (saved.ring_pa(), saved.ring_size());
+        let ring0 =
+            ring(("rxRingBasePA", bases[0]), ("rxRingSize", sizes[0]), limits.rx_ring, ("rxRing0.next", saved.next0()));
+        let next1 = if sizes[1] == 0 {
+            if saved.next1() != position(RingIndex::START) {
+                return Err(field(NAME, index, "rxRing1.next", saved.next1().index()));
+            }
+            RingIndex::START
+        } else {
+            ring(("rxRingBasePA", bases[1]), ("rxRingSize", sizes[1]), limits.rx_ring, ("rxRing1.next", saved.next1()))
+                .check(self.profile)?
+        };
+        let comp = ring(
+            ("compRingBasePA", saved.comp_pa()),
+            ("compRingSize", saved.comp_size()),
+            limits.rx_comp_ring,
+            ("compRing.next", saved.comp()),
+        );
+        if let Some(&word) = saved.rsvd().iter().find(|&&word| word != 0) {
+            return Err(field(NAME, index, "rsvd", word));
+        }
+        self.canon.progress.rx.push(RxProgress {
+            next: [ring0.check(self.profile)?, next1],
+            comp: comp.check(self.profile)?,
+            counters: saved.counters(),
+            stopped: stopped(NAME, index, saved.stopped(), saved.error())?,
+        });
+        self.canon.activation.rx.push(RxSetup {
+            ring_pa: bases,
+            ring_size: sizes,
+            comp_pa: saved.comp_pa(),
+            comp_size: saved.comp_size(),
+            vector: saved.vector(),
+        });
+        Ok(())
+    }
+
+    /// The whole, once nothing is missing.
+    pub(super) fn finish(self) -> Result<Canon, RestoreError> {
+        let Self { plane, canon, vectors, vlans, .. } = self;
+        let missing = |part, index: usize| Err(RestoreError::Missing { part, index: index as u16 });
+        let Activation { tx, rx, filters, rss, .. } = &canon.activation;
+        if tx.len() != usize::from(plane.tx_queues()) {
+            return missing("TxQueue", tx.len());
+        }
+        if rx.len() != usize::from(plane.rx_queues()) {
+            return missing("RxQueue", rx.len());
+        }
+        if !vectors {
+            return missing("Vectors", 0);
+        }
+        if !vlans {
+            return missing("Vlans", 0);
+        }
+        if filters.multicast.len() != usize::from(plane.multicasts()) {
+            return missing("Multicast", 0);
+        }
+        if rss.is_some() != (plane.rss() == 1) {
+            return missing("Rss", 0);
+        }
+        Ok(canon)
+    }
+}

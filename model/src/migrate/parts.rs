@@ -1,0 +1,151 @@
+//! Frozen saved types, version 1: what a software VMXNET3 needs and nothing else. No register image, no opaque field.
+//!
+//! A released version is never changed; the next is a new type and a `From` the one before.
+
+spec::layout! {
+    /// Configuration of the data plane as activated.
+    pub struct PlaneV1([u8; 80]) = "Plane" {
+        /// Bits of uptFeatures.
+        [0..8] features, set_features: u64 = "uptFeatures";
+        /// L3 MTU, bytes.
+        [8..12] mtu, set_mtu: u32;
+        /// Most buffers of a received packet.
+        [12..14] max_rx_sg, set_max_rx_sg: u16 = "maxNumRxSG";
+        /// TX queues.
+        [14..15] tx_queues, set_tx_queues: u8 = "numTxQueues";
+        /// RX queues.
+        [15..16] rx_queues, set_rx_queues: u8 = "numRxQueues";
+        /// A vector masks itself when it fires.
+        [16..17] auto_mask, set_auto_mask: u8 = "autoMask";
+        /// Interrupts use the INTx line.
+        [17..18] intx, set_intx: u8;
+        /// Current MAC.
+        [18..24] mac, set_mac: [u8; 6];
+        /// Bits of rxMode.
+        [24..28] rx_mode, set_rx_mode: u32 = "rxMode";
+        /// Multicast addresses in their part.
+        [28..30] multicasts, set_multicasts: u16 = "mfTableLen";
+        /// Steering by hash is on and its part follows.
+        [30..31] rss, set_rss: u8;
+        /// Moderation a vector.
+        [31..56] mod_levels, set_mod_levels: [u8; 25] = "modLevels";
+        /// Zero.
+        [56..80] rsvd, set_rsvd: [u64; 3];
+    }
+}
+
+spec::layout! {
+    /// A position: index and generation.
+    pub struct PositionV1(u32) = "Position" {
+        /// Cell.
+        [30:0] index, set_index: u32 = "next";
+        /// Generation of an owned or freshly written cell here.
+        [31] generation, set_generation: bool = "gen";
+    }
+}
+
+spec::layout! {
+    /// A TX queue.
+    pub struct TxQueueV1([u8; 128]) = "TxQueue" {
+        /// Ring base.
+        [0..8] ring_pa, set_ring_pa: u64 = "txRingBasePA";
+        /// Completion ring base.
+        [8..16] comp_pa, set_comp_pa: u64 = "compRingBasePA";
+        /// Descriptors.
+        [16..20] ring_size, set_ring_size: u32 = "txRingSize";
+        /// Completion entries.
+        [20..24] comp_size, set_comp_size: u32 = "compRingSize";
+        /// First descriptor not wholly sent.
+        [24..28] next, set_next: PositionV1 = "txRing";
+        /// Completion entry written next.
+        [28..32] comp, set_comp: PositionV1 = "compRing";
+        /// Why it stopped; 0 when it did not.
+        [32..36] error, set_error: u32;
+        /// 1 when it stopped.
+        [36..37] stopped, set_stopped: u8;
+        /// Vector of completions.
+        [37..38] vector, set_vector: u8 = "intrIdx";
+        /// Zero.
+        [38..48] rsvd, set_rsvd: [u16; 5];
+        /// Counters since activation.
+        [48..128] counters, set_counters: spec::vmxnet3::TxStats = "stats";
+    }
+}
+
+spec::layout! {
+    /// An RX queue.
+    pub struct RxQueueV1([u8; 144]) = "RxQueue" {
+        /// Ring bases.
+        [0..16] ring_pa, set_ring_pa: [u64; 2] = "rxRingBasePA";
+        /// Completion ring base.
+        [16..24] comp_pa, set_comp_pa: u64 = "compRingBasePA";
+        /// Descriptors of each ring.
+        [24..32] ring_size, set_ring_size: [u32; 2] = "rxRingSize";
+        /// Completion entries.
+        [32..36] comp_size, set_comp_size: u32 = "compRingSize";
+        /// Next buffer of ring 0.
+        [36..40] next0, set_next0: PositionV1 = "rxRing0";
+        /// Next buffer of ring 1.
+        [40..44] next1, set_next1: PositionV1 = "rxRing1";
+        /// Completion entry written next.
+        [44..48] comp, set_comp: PositionV1 = "compRing";
+        /// Why it stopped; 0 when it did not.
+        [48..52] error, set_error: u32;
+        /// 1 when it stopped.
+        [52..53] stopped, set_stopped: u8;
+        /// Vector of completions.
+        [53..54] vector, set_vector: u8 = "intrIdx";
+        /// Zero.
+        [54..64] rsvd, set_rsvd: [u16; 5];
+        /// Counters since activation.
+        [64..144] counters, set_counters: spec::vmxnet3::RxStats = "stats";
+    }
+}
+
+spec::layout! {
+    /// Every vector, a bit each.
+    pub struct VectorsV1([u8; 8]) = "Vectors" {
+        /// IMR of each.
+        [0..4] masked, set_masked: u32;
+        /// A cause is remembered.
+        [4..8] pending, set_pending: u32;
+    }
+}
+
+spec::layout! {
+    /// Steering by hash.
+    pub struct RssV1([u8; 172]) = "Rss" {
+        /// Bits of hashType.
+        [0..2] hash_type, set_hash_type: u16 = "hashType";
+        /// Table entries in use, 1 to 128.
+        [2..4] table_size, set_table_size: u16 = "indTableSize";
+        /// Toeplitz key.
+        [4..44] key, set_key: [u8; 40] = "hashKey";
+        /// RX queue a hash value.
+        [44..172] table, set_table: [u8; 128] = "indTable";
+    }
+}
+
+/// Kinds of parts, in the order in which they stand.
+pub mod kind {
+    /// [`PlaneV1`](super::PlaneV1).
+    pub const PLANE: u16 = 1;
+    /// [`TxQueueV1`](super::TxQueueV1).
+    pub const TX_QUEUE: u16 = 2;
+    /// [`RxQueueV1`](super::RxQueueV1).
+    pub const RX_QUEUE: u16 = 3;
+    /// [`VectorsV1`](super::VectorsV1).
+    pub const VECTORS: u16 = 4;
+    /// 128 words of VLAN bitmap.
+    pub const VLANS: u16 = 5;
+    /// Multicast addresses, 6 bytes each.
+    pub const MULTICAST: u16 = 6;
+    /// [`RssV1`](super::RssV1).
+    pub const RSS: u16 = 7;
+    /// The configuration plane, see `DeviceV1`.
+    pub const DEVICE: u16 = 8;
+    /// Configuration space.
+    pub const PCI_CONFIG: u16 = 9;
+    /// MSI-X table, 25 entries, then pending bits and INTx level.
+    pub const PCI_MSIX: u16 = 10;
+}

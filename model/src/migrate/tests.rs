@@ -1,0 +1,158 @@
+use super::*;
+use crate::plane::{Activation, Filters, Progress, Rss, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use spec::position::RingIndex;
+use spec::profile::Profile;
+use spec::vmxnet3::command::QueueError;
+
+fn ring(most: u32) -> impl Strategy<Value = (u64, u32, RingIndex)> {
+    (1..=most / 32, 0u64..1 << 40, any::<u32>(), any::<bool>()).prop_map(|(steps, base, index, generation)| {
+        let size = steps * 32;
+        (base * 512, size, RingIndex::new(index % size, generation, size).unwrap())
+    })
+}
+
+fn stop() -> impl Strategy<Value = Option<QueueError>> {
+    proptest::option::of((0u32..8).prop_map(|code| QueueError::from(0x8000_0000 + code)))
+}
+
+fn tx() -> impl Strategy<Value = (TxSetup, TxProgress)> {
+    (ring(4096), ring(4096), any::<u8>(), any::<u64>(), stop()).prop_map(|(ring, comp, vector, count, stopped)| {
+        let mut progress = TxProgress { next: ring.2, comp: comp.2, stopped, ..TxProgress::default() };
+        progress.counters.set_ucast_bytes_tx_ok(count);
+        (TxSetup { ring_pa: ring.0, ring_size: ring.1, comp_pa: comp.0, comp_size: comp.1, vector }, progress)
+    })
+}
+
+fn rx() -> impl Strategy<Value = (RxSetup, RxProgress)> {
+    (ring(4096), proptest::option::of(ring(4096)), ring(8192), any::<u8>(), stop()).prop_map(
+        |(ring0, ring1, comp, vector, stopped)| {
+            let ring1 = ring1.unwrap_or((0, 0, RingIndex::START));
+            let setup = RxSetup {
+                ring_pa: [ring0.0, ring1.0],
+                ring_size: [ring0.1, ring1.1],
+                comp_pa: comp.0,
+                comp_size: comp.1,
+                vector,
+            };
+            let next = [ring0.2, ring1.2];
+            (setup, RxProgress { next, comp: comp.2, stopped, ..RxProgress::default() })
+        },
+    )
+}
+
+prop_compose! {
+    fn canon()(
+        tx in vec(tx(), 1..=8),
+        rx in vec(rx(), 1..=8),
+        mac in any::<[u8; 6]>(),
+        multicast in vec(any::<[u8; 6]>(), 0..4),
+        bits in any::<[u32; 4]>(),
+        mtu in 60u32..=9000,
+        auto_mask in any::<bool>(),
+        table in proptest::option::of(vec(0u8..8, 1..=128)),
+    ) -> Canon {
+        let mut filters = Filters { mac, multicast, rx_mode: bits[0], ..Filters::default() };
+        filters.vlans[127] = bits[1];
+        let rss = table.map(|table| Rss { hash_type: bits[2] as u16, key: [bits[3] as u8; 40], table });
+        let vectors = std::array::from_fn(|i| VectorProgress { masked: bits[2] >> i & 1 == 1, pending: bits[3] >> i & 1 == 1 });
+        Canon {
+            activation: Activation {
+                tx: tx.iter().map(|t| t.0).collect(),
+                rx: rx.iter().map(|r| r.0).collect(),
+                auto_mask, mtu, filters, rss,
+                features: u64::from(bits[0]),
+                ..Activation::default()
+            },
+            progress: Progress { tx: tx.iter().map(|t| t.1).collect(), rx: rx.iter().map(|r| r.1).collect(), vectors },
+        }
+    }
+}
+
+fn bytes_of(canon: &Canon) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    canon.encode(&Profile::REFERENCE, &mut bytes);
+    bytes
+}
+
+fn sample() -> Canon {
+    let position = RingIndex::new(7, false, 64).unwrap();
+    let mut canon = Canon {
+        activation: Activation {
+            tx: vec![TxSetup { ring_pa: 0x1000, ring_size: 64, comp_pa: 0x2000, comp_size: 64, vector: 0 }],
+            rx: vec![RxSetup {
+                ring_pa: [0x3000, 0x4000],
+                ring_size: [64, 64],
+                comp_pa: 0x5000,
+                comp_size: 128,
+                vector: 1,
+            }],
+            mtu: 1500,
+            ..Activation::default()
+        },
+        progress: Progress::default(),
+    };
+    canon.progress.tx.push(TxProgress { next: position, ..TxProgress::default() });
+    canon.progress.rx.push(RxProgress { next: [position; 2], ..RxProgress::default() });
+    canon
+}
+
+proptest! {
+    /// A round trip through bytes changes nothing.
+    #[test]
+    fn decode_is_the_inverse_of_encode(canon in canon()) {
+        prop_assert_eq!(Canon::decode(&bytes_of(&canon)), Ok((&Profile::REFERENCE, canon)));
+    }
+
+    /// Whatever is decoded encodes to the very bytes it came from: nothing is ignored.
+    #[test]
+    fn a_changed_byte_is_refused_or_means_something(canon in canon(), at in any::<prop::sample::Index>(), flip in 1u8..) {
+        let mut bytes = bytes_of(&canon);
+        let at = at.index(bytes.len());
+        bytes[at] ^= flip;
+        if let Ok((profile, changed)) = Canon::decode(&bytes) {
+            let mut again = Vec::new();
+            changed.encode(profile, &mut again);
+            prop_assert_eq!(again, bytes);
+        }
+    }
+
+    /// No byte string panics.
+    #[test]
+    fn any_bytes_are_answered(bytes in vec(any::<u8>(), 0..400)) {
+        prop_assert!(Canon::decode(&bytes).is_err());
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let bytes = bytes_of(&sample());
+    for end in 0..bytes.len() {
+        assert!(matches!(Canon::decode(&bytes[..end]), Err(RestoreError::Truncated { .. })), "{end}");
+    }
+}
+
+#[test]
+fn a_position_outside_its_ring_is_named() {
+    let mut canon = sample();
+    canon.activation.tx[0].ring_size = 32;
+    canon.progress.tx[0].next = RingIndex::new(40, true, 64).unwrap();
+    let refused = Canon::decode(&bytes_of(&canon)).unwrap_err();
+    assert_eq!(refused.to_string(), "TxQueue 0: txRing.next 0x28 is out of range");
+}
+
+#[test]
+fn an_unknown_container_version_is_named() {
+    let mut bytes = bytes_of(&sample());
+    bytes[8] = 9;
+    assert_eq!(Canon::decode(&bytes).unwrap_err().to_string(), "saved state is version 9; this build reads up to 1");
+}
+
+#[test]
+fn a_missing_part_is_named() {
+    let mut canon = sample();
+    canon.progress.rx.clear();
+    let refused = Canon::decode(&bytes_of(&canon)).unwrap_err();
+    assert_eq!(refused, RestoreError::Missing { part: "RxQueue", index: 0 });
+}
