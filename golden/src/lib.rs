@@ -3,11 +3,12 @@
 //! - [`import`] turns foreign files into typed values: a migration stream, guest memory, register dumps, a trace log,
 //!   frames. [`import::Capture`] is a folder of them, [`dump::Dump`] any one of them.
 //! - [`shared_view`] follows the addresses in guest memory from the shared area to the rings.
-//! - [`show`] decodes a dump by field name, [`diff`] compares two by meaning.
+//! - [`show`] decodes a dump by field name, [`diff`] compares two by meaning, [`explain`] looks a word up.
 #![forbid(unsafe_code)]
 
 pub mod diff;
 pub mod dump;
+pub mod explain;
 pub mod import;
 pub mod shared_view;
 pub mod show;

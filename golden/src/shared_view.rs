@@ -3,7 +3,8 @@
 use crate::import::MemoryImage;
 use spec::layout::{Bytes, Layout};
 use spec::vmxnet3::{
-    CELL_BYTES, DriverShared, MAGIC, QUEUE_DESC_BYTES, RxCompDesc, RxDesc, RxQueueDesc, SHARED_BYTES_V1, TxCompDesc, TxDesc, TxQueueDesc,
+    CELL_BYTES, DriverShared, MAGIC, QUEUE_DESC_BYTES, RxCompDesc, RxDesc, RxQueueDesc, SHARED_BYTES_V1, TxCompDesc,
+    TxDesc, TxQueueDesc,
 };
 
 /// A ring that a queue descriptor names.
@@ -51,7 +52,8 @@ pub struct SharedView {
 impl SharedView {
     /// Finds the shared area: at `pa` when it is known, else the first range that begins with the magic word.
     pub fn find(memory: &MemoryImage, pa: Option<u64>) -> Option<Self> {
-        let is_shared = |pa: u64| memory.read(pa, SHARED_BYTES_V1 as usize).is_some_and(|bytes| u32::get(bytes) == MAGIC);
+        let is_shared =
+            |pa: u64| memory.read(pa, SHARED_BYTES_V1 as usize).is_some_and(|bytes| u32::get(bytes) == MAGIC);
         let pa = match pa.filter(|&pa| pa != 0) {
             Some(pa) => is_shared(pa).then_some(pa)?,
             None => memory.regions.iter().map(|region| region.address).find(|&pa| is_shared(pa))?,
@@ -63,7 +65,8 @@ impl SharedView {
         let (table, txs) = (misc.queue_desc_pa(), u64::from(misc.num_tx_queues()));
         let at = |queue: u64| memory.read(table.checked_add(queue * QUEUE_DESC_BYTES)?, QUEUE_DESC_BYTES as usize);
         let tx = (0..txs).map_while(|queue| at(queue).map(TxQueueDesc::get)).collect();
-        let rx = (txs..txs + u64::from(misc.num_rx_queues())).map_while(|queue| at(queue).map(RxQueueDesc::get)).collect();
+        let rx =
+            (txs..txs + u64::from(misc.num_rx_queues())).map_while(|queue| at(queue).map(RxQueueDesc::get)).collect();
         Some(Self { pa, shared, tx, rx })
     }
 

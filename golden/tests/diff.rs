@@ -82,5 +82,8 @@ fn an_access_more_is_the_only_difference() {
 #[test]
 fn what_cannot_be_compared_is_refused_by_name() {
     let error = diff_paths(&file("lspci.txt"), &file("memory")).unwrap_err().to_string();
-    assert!(error.contains("lspci.txt is a device listing and ") && error.ends_with("is guest memory: no comparison is defined"));
+    assert!(
+        error.contains("lspci.txt is a device listing and ")
+            && error.ends_with("is guest memory: no comparison is defined")
+    );
 }

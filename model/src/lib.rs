@@ -3,10 +3,15 @@
 //! Nothing here runs by itself: somebody calls `step`. State is plain data; the world is behind [`host::Host`].
 #![forbid(unsafe_code)]
 
+pub mod guest;
 pub mod host;
+pub mod hypervisor;
+pub mod machine;
 pub mod memory;
 pub mod migrate;
 pub mod mutant;
-pub mod plane;
 pub mod net;
 pub mod pci;
+pub mod plane;
+pub mod vic;
+pub mod vmxnet3;

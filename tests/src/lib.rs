@@ -1,1 +1,4 @@
-//! Suite.
+//! The conformance suite as a library, and what the command is made of.
+
+pub mod campaign;
+pub mod verify;

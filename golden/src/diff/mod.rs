@@ -104,7 +104,9 @@ pub fn diff(left: &Dump, right: &Dump) -> Option<Diff> {
             };
             compare(kinds, all(a), all(b))
         }
-        (Dump::Ethtool(dump), Dump::Stream(stream)) | (Dump::Stream(stream), Dump::Ethtool(dump)) => against(dump, stream, None),
+        (Dump::Ethtool(dump), Dump::Stream(stream)) | (Dump::Stream(stream), Dump::Ethtool(dump)) => {
+            against(dump, stream, None)
+        }
         (Dump::Ethtool(dump), Dump::Capture(all)) | (Dump::Capture(all), Dump::Ethtool(dump)) => {
             against(dump, &all.stream, Some(&all.memory))
         }
@@ -147,12 +149,26 @@ pub fn against(dump: &EthtoolDump, stream: &Vmxnet3Section, memory: Option<&Memo
 
 /// Each packet ends in one completion, so while the counters agree with the device's position they say how many there
 /// were in all, and the driver cannot have taken more.
-fn bound_by_packets(diff: &mut Diff, field: &str, seen: &crate::import::ethtool_d::TxDump, queue: &crate::import::TxQueue) {
+fn bound_by_packets(
+    diff: &mut Diff,
+    field: &str,
+    seen: &crate::import::ethtool_d::TxDump,
+    queue: &crate::import::TxQueue,
+) {
     let (ring, stats) = (queue.comp_ring, &queue.stats);
-    let packets = [stats.ucast_pkts_tx_ok(), stats.mcast_pkts_tx_ok(), stats.bcast_pkts_tx_ok(), stats.pkts_tx_error(), stats.pkts_tx_discard()];
+    let packets = [
+        stats.ucast_pkts_tx_ok(),
+        stats.mcast_pkts_tx_ok(),
+        stats.bcast_pkts_tx_ok(),
+        stats.pkts_tx_error(),
+        stats.pkts_tx_discard(),
+    ];
     let packets = packets.into_iter().fold(0, u64::saturating_add);
-    let place = |index, generation| Some(RingIndex::START.distance(RingIndex::new(index, generation, ring.size)?, ring.size));
-    let (Some(device), Some(driver)) = (place(ring.next, ring.generation), place(seen.comp.next2proc, seen.comp.generation)) else {
+    let place =
+        |index, generation| Some(RingIndex::START.distance(RingIndex::new(index, generation, ring.size)?, ring.size));
+    let (Some(device), Some(driver)) =
+        (place(ring.next, ring.generation), place(seen.comp.next2proc, seen.comp.generation))
+    else {
         return;
     };
     let exact = packets % (2 * u64::from(ring.size)) == u64::from(device);
@@ -192,7 +208,10 @@ impl Meaning {
     fn relation(&self, right: &Self) -> Relation {
         match (self, right) {
             (Self::Counter(a), Self::Counter(b)) if a < b => Relation::Earlier { by: b - a },
-            (Self::Position { index: a, generation: x, size }, Self::Position { index: b, generation: y, size: same }) if size == same => {
+            (
+                Self::Position { index: a, generation: x, size },
+                Self::Position { index: b, generation: y, size: same },
+            ) if size == same && *size < 1 << 30 => {
                 match (RingIndex::new(*a, *x, *size), RingIndex::new(*b, *y, *size)) {
                     (Some(a), Some(b)) => Relation::Earlier { by: u64::from(a.distance(b, *size)) },
                     _ => Relation::Contradictory("a position outside its ring"),

@@ -6,7 +6,9 @@ use crate::show::access;
 
 /// What the two have in common at both ends is equal; between the ends, accesses stand against each other in turn.
 pub(super) fn compare(kinds: (&'static str, &'static str), left: &[RegisterAccess], right: &[RegisterAccess]) -> Diff {
-    let same = |(a, b): &(&RegisterAccess, &RegisterAccess)| RegisterAccess { line: 0, ..**a } == RegisterAccess { line: 0, ..**b };
+    let same = |(a, b): &(&RegisterAccess, &RegisterAccess)| {
+        RegisterAccess { line: 0, ..**a } == RegisterAccess { line: 0, ..**b }
+    };
     let head = left.iter().zip(right).take_while(same).count();
     let (a, b) = (&left[head..], &right[head..]);
     let tail = a.iter().rev().zip(b.iter().rev()).take_while(same).count();

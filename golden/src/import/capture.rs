@@ -45,7 +45,11 @@ impl Capture {
     }
 
     /// Puts a capture together from files given as (name, bytes): those of the folder and those of `memory/`.
-    pub fn from_parts(folder: &str, files: &[(String, Vec<u8>)], memory: &[(String, Vec<u8>)]) -> Result<Self, ImportError> {
+    pub fn from_parts(
+        folder: &str,
+        files: &[(String, Vec<u8>)],
+        memory: &[(String, Vec<u8>)],
+    ) -> Result<Self, ImportError> {
         let find = |wanted: &str| files.iter().find(|(name, _)| plain(name) == wanted);
         let unpacked = |name: &str, bytes| {
             let file = format!("{folder}/{name}");
@@ -84,7 +88,8 @@ fn memory_image(folder: &str, files: &[(String, Vec<u8>)]) -> Result<MemoryImage
             regions.push((plain(name).to_string(), bytes));
         }
     }
-    let index = index.ok_or_else(|| ImportError::Missing { folder: folder.clone(), file: super::memory::INDEX.into() })?;
+    let index =
+        index.ok_or_else(|| ImportError::Missing { folder: folder.clone(), file: super::memory::INDEX.into() })?;
     MemoryImage::from_parts(&folder, &index, &regions)
 }
 

@@ -15,6 +15,8 @@ const REGISTERS: usize = 9;
 const MAX_MASKS: u32 = 65;
 /// The most queues of one kind any version of the device has.
 const MAX_QUEUES: u32 = 32;
+/// No ring of any version comes near this many entries.
+const MAX_RING: u32 = 1 << 16;
 
 /// A whole dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,6 +168,8 @@ impl Words<'_> {
     /// A size and then positions, each of which lies below it; a ring that is not there has all zero.
     fn positions<const N: usize>(&mut self, name: &str, fields: [&str; N]) -> Result<(u32, [u32; N]), ImportError> {
         let size = self.next(&format!("{name}.size"))?;
+        let most = Rule::AtMost(u64::from(MAX_RING));
+        self.check(self.at - 4, &format!("{name}.size"), u64::from(size), most, size <= MAX_RING)?;
         let mut positions = [0; N];
         for (position, field) in positions.iter_mut().zip(fields) {
             *position = self.next(&format!("{name}.{field}"))?;
@@ -219,5 +223,51 @@ impl Words<'_> {
             data: self.data_ring(&name("data"))?,
             comp: self.completion_ring(&name("comp"))?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A dump of `tx` and `rx` queues whose rings have 32 entries at address 0x1000 times the word's place.
+    fn words(vectors: u32, tx: u32, rx: u32) -> Vec<u8> {
+        let mut words = vec![1, 1, 0, 0, 0, 0x0403_0201, 0x0605, 0, 0, vectors];
+        words.extend((0..vectors).map(|_| 1));
+        words.push(tx);
+        (0..tx).for_each(|_| words.extend([7, 0x1000, 0, 32, 3, 2, 1, 0, 0, 32, 128, 0x2000, 1, 32, 2, 1, 0]));
+        words.push(rx);
+        for _ in 0..rx {
+            words.extend([0, 0, 0x3000, 0, 64, 63, 0, 1, 0x4000, 0, 32, 31, 0, 0, 0, 0, 64, 0, 0x5000, 0, 96, 95, 0]);
+        }
+        words.into_iter().flat_map(u32::to_le_bytes).collect()
+    }
+
+    #[test]
+    fn any_number_of_queues_and_vectors_is_read() {
+        for (vectors, tx, rx) in [(1, 1, 1), (25, 8, 8), (65, 32, 32), (3, 0, 0)] {
+            let dump = EthtoolDump::parse("d", &words(vectors, tx, rx)).unwrap();
+            assert_eq!((dump.imr.len(), dump.tx.len(), dump.rx.len()), (vectors as usize, tx as usize, rx as usize));
+            assert_eq!(dump.mac(), [1, 2, 3, 4, 5, 6]);
+            if let (Some(tx), Some(rx)) = (dump.tx.last(), dump.rx.last()) {
+                assert_eq!(tx.comp, CompletionRing { base: 0x1_0000_2000, size: 32, next2proc: 2, generation: true });
+                assert_eq!(
+                    rx.ring[1],
+                    CommandRing { base: 0x4000, size: 32, next2fill: 31, next2comp: 0, generation: false }
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_driver_writes_is_refused_by_name() {
+        let say = |word: usize, value: u32| {
+            let mut bytes = words(2, 1, 1);
+            bytes[4 * word..4 * word + 4].copy_from_slice(&value.to_le_bytes());
+            EthtoolDump::parse("d", &bytes).unwrap_err().to_string()
+        };
+        assert_eq!(say(17, 32), "d, offset 0x44: tx[0].ring.next2fill is 32 (0x20) and must be below 32");
+        assert_eq!(say(19, 2), "d, offset 0x4c: tx[0].ring.gen is 2 (0x2) and must be at most 1");
+        assert_eq!(say(12, 33), "d, offset 0x30: number of tx queues is 33 (0x21) and must be at most 32");
     }
 }

@@ -38,7 +38,13 @@ impl Lspci {
         }
         if ![0, 64, 256, 4096].contains(&device.config.len()) {
             let rule = Rule::Says("must be 64, 256 or 4096");
-            return Err(ImportError::value(file, bytes.len(), "configuration space: length", device.config.len() as u64, rule));
+            return Err(ImportError::value(
+                file,
+                bytes.len(),
+                "configuration space: length",
+                device.config.len() as u64,
+                rule,
+            ));
         }
         Ok(device)
     }
@@ -70,7 +76,8 @@ impl Lspci {
         if base.starts_with('<') {
             return Ok(());
         }
-        let base = u64::from_str_radix(base, 16).map_err(|_| refuse("Region base", base, "which is no hexadecimal address"))?;
+        let base = u64::from_str_radix(base, 16)
+            .map_err(|_| refuse("Region base", base, "which is no hexadecimal address"))?;
         let size = rest.split("[size=").nth(1).and_then(|size| size.split(']').next()).unwrap_or("0");
         let (digits, shift) = match size.char_indices().last() {
             Some((i, 'K')) => (&size[..i], 10),

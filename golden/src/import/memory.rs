@@ -61,7 +61,8 @@ impl MemoryImage {
     pub fn from_parts(folder: &str, index: &[u8], files: &[(String, Vec<u8>)]) -> Result<Self, ImportError> {
         let index_file = format!("{folder}/{INDEX}");
         let entries = parse_index(&index_file, index)?;
-        let mut files: BTreeMap<&str, &[u8]> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        let mut files: BTreeMap<&str, &[u8]> =
+            files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
         let mut regions = Vec::with_capacity(entries.len());
         for entry in &entries {
             let name = entry.file_name();
@@ -117,7 +118,12 @@ pub fn parse_index(file: &str, bytes: &[u8]) -> Result<Vec<IndexEntry>, ImportEr
         let bytes = bytes.ok_or_else(|| ImportError::line(file, line, "length", len, rule))?;
         let rule = Rule::Says("where the range ends outside 64 bits");
         parsed.checked_add(bytes).ok_or_else(|| ImportError::line(file, line, "address", address, rule))?;
-        entries.push(IndexEntry { line, address: parsed, bytes, description: words.next().unwrap_or_default().trim().into() });
+        entries.push(IndexEntry {
+            line,
+            address: parsed,
+            bytes,
+            description: words.next().unwrap_or_default().trim().into(),
+        });
     }
     let mut order: Vec<&IndexEntry> = entries.iter().collect();
     order.sort_by_key(|entry| (entry.address, entry.line));
@@ -153,12 +159,18 @@ mod tests {
     fn what_does_not_fit_together_is_named() {
         let say = |index, files: &[_]| parts(index, files).unwrap_err().to_string();
         assert_eq!(say("0x1000 16 a\n", &[]), "memory: 0x1000.bin is missing");
-        assert_eq!(say("0x1000 16 a\n", &[("0x1000.bin", 15)]), "memory/0x1000.bin, offset 0x0: length is 15 (0xf) and must be 0x10");
+        assert_eq!(
+            say("0x1000 16 a\n", &[("0x1000.bin", 15)]),
+            "memory/0x1000.bin, offset 0x0: length is 15 (0xf) and must be 0x10"
+        );
         assert_eq!(
             say("0x1000 16 a\n0x1008 16 b\n", &[]),
             "memory/index.txt, line 2: region 0x1008+0x10 overlaps region 0x1000"
         );
-        assert_eq!(say("0x1000 16 a\n0x1000 16 b\n", &[]), "memory/index.txt, line 2: region 0x1000+0x10 overlaps region 0x1000");
+        assert_eq!(
+            say("0x1000 16 a\n0x1000 16 b\n", &[]),
+            "memory/index.txt, line 2: region 0x1000+0x10 overlaps region 0x1000"
+        );
         assert_eq!(
             say("0x1000 16 a\n", &[("0x1000.bin", 16), ("x.bin", 1)]),
             "memory/index.txt, line 1: file is `x.bin`, which no line of the index names"

@@ -22,7 +22,8 @@ pub fn is_pcap(bytes: &[u8]) -> bool {
 
 /// Every frame of an Ethernet recording.
 pub fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Frame>, ImportError> {
-    let (mut rest, parser) = PcapParser::new(bytes).map_err(|error| refusal(file, bytes, 0, "file header", 24, &error))?;
+    let (mut rest, parser) =
+        PcapParser::new(bytes).map_err(|error| refusal(file, bytes, 0, "file header", 24, &error))?;
     let header = parser.header();
     if header.datalink != DataLink::ETHERNET {
         return Err(ImportError::value(file, 20, "network", u64::from(u32::from(header.datalink)), Rule::Is(1)));
@@ -38,12 +39,19 @@ pub fn parse(file: &str, bytes: &[u8]) -> Result<Vec<Frame>, ImportError> {
             Endianness::Little => u32::from_le_bytes(word),
         });
         let need = 16 + u64::from(kept);
-        let (after, packet) =
-            parser.next_raw_packet(rest).map_err(|error| refusal(file, bytes, offset, &field("record"), need, &error))?;
+        let (after, packet) = parser
+            .next_raw_packet(rest)
+            .map_err(|error| refusal(file, bytes, offset, &field("record"), need, &error))?;
         let fraction = u64::from(packet.ts_frac) * unit;
         if fraction >= 1_000_000_000 {
             let rule = Rule::Below(1_000_000_000 / unit);
-            return Err(ImportError::value(file, offset + 4, field("fraction of a second"), u64::from(packet.ts_frac), rule));
+            return Err(ImportError::value(
+                file,
+                offset + 4,
+                field("fraction of a second"),
+                u64::from(packet.ts_frac),
+                rule,
+            ));
         }
         if packet.incl_len > packet.orig_len {
             let rule = Rule::AtMost(u64::from(packet.orig_len));

@@ -20,8 +20,10 @@ const SUBSECTION: u8 = 0x05;
 const DESCRIPTION: u8 = 0x06;
 const CONFIGURATION: u8 = 0x07;
 const FOOTER: u8 = 0x7e;
-/// Nodes of one section's tree. The largest real section has some thousands.
-const MAX_NODES: usize = 1 << 20;
+/// Values in one section's tree. A `vmxnet3` section has under a thousand.
+const MAX_NODES: usize = 1 << 16;
+/// Letters of a field's name or type in the description.
+const MAX_NAME: usize = 255;
 
 /// A value in a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,7 +200,8 @@ impl Stream<'_> {
         if !found.is_empty() {
             return Ok(found);
         }
-        let none = ImportError::NoField { file: self.file.clone(), offset: self.bytes.len(), field: format!("device {vmsd}") };
+        let none =
+            ImportError::NoField { file: self.file.clone(), offset: self.bytes.len(), field: format!("device {vmsd}") };
         Err(self.stopped.clone().unwrap_or(none))
     }
 
@@ -226,7 +229,9 @@ impl<'a> Place<'a> {
     fn slice(self, offset: usize, len: u64, field: &str) -> Result<&'a [u8], ImportError> {
         let have = self.bytes.len().saturating_sub(offset);
         let len = usize::try_from(len).ok().filter(|&len| len <= have);
-        let len = len.ok_or_else(|| ImportError::truncated(self.file, offset, field, len.map_or(u64::MAX, |l| l as u64), have))?;
+        let len = len.ok_or_else(|| {
+            ImportError::truncated(self.file, offset, field, len.map_or(u64::MAX, |l| l as u64), have)
+        })?;
         Ok(&self.bytes[offset..offset + len])
     }
 
@@ -250,7 +255,13 @@ impl<'a> Place<'a> {
             return Ok(());
         }
         let first = u64::from(self.bytes[offset]);
-        Err(ImportError::value(self.file, offset, format!("{field}: first byte"), first, Rule::Says("does not begin the name described")))
+        Err(ImportError::value(
+            self.file,
+            offset,
+            format!("{field}: first byte"),
+            first,
+            Rule::Says("does not begin the name described"),
+        ))
     }
 }
 
@@ -286,7 +297,11 @@ fn description(at: Place<'_>) -> Result<(Range<usize>, usize), ImportError> {
             return Ok((start..len, start - 6));
         }
     }
-    Err(ImportError::NoField { file: at.file.into(), offset: len, field: "description (0x06 section at the end)".into() })
+    Err(ImportError::NoField {
+        file: at.file.into(),
+        offset: len,
+        field: "description (0x06 section at the end)".into(),
+    })
 }
 
 /// Walks the described sections backwards from the end mark at `end`, to the first that is not where it should be.
@@ -322,7 +337,12 @@ fn section(at: Place<'_>, device: &Device, entry: usize, end: usize) -> Result<(
     }
     let id = at.u32(from + 1, "section id")?;
     let name = from + 6;
-    at.require(from + 5, "section name length", u64::from(at.u8(from + 5, "section name length")?), device.name.len() as u64)?;
+    at.require(
+        from + 5,
+        "section name length",
+        u64::from(at.u8(from + 5, "section name length")?),
+        device.name.len() as u64,
+    )?;
     at.text(name, &device.name, "section name")?;
     let after = name + device.name.len();
     let instance = at.u32(after, "instance id")?;
@@ -342,13 +362,24 @@ fn section(at: Place<'_>, device: &Device, entry: usize, end: usize) -> Result<(
 fn total(at: Place<'_>, end: usize, name: &str, fields: &[Field], subsections: &[Shape]) -> Result<u64, ImportError> {
     let mut sum = 0u64;
     for field in fields {
+        let longest = field.name.len().max(field.kind.len());
+        if longest > MAX_NAME {
+            let rule = Rule::AtMost(MAX_NAME as u64);
+            return Err(ImportError::value(at.file, end, "description: length of a name", longest as u64, rule));
+        }
         if let Some(inner) = &field.inner {
             let parts = total(at, end, &field.name, &inner.fields, &inner.subsections)?;
             at.require(end, &format!("description: size of {name}.{}", field.name), field.size, parts)?;
         }
         let bytes = field.size.checked_mul(field.array_len.unwrap_or(1));
         sum = bytes.and_then(|bytes| sum.checked_add(bytes)).ok_or_else(|| {
-            ImportError::value(at.file, end, format!("description: size of {name}.{}", field.name), field.size, Rule::AtMost(end as u64))
+            ImportError::value(
+                at.file,
+                end,
+                format!("description: size of {name}.{}", field.name),
+                field.size,
+                Rule::AtMost(end as u64),
+            )
         })?;
     }
     for subsection in subsections {
@@ -390,7 +421,13 @@ impl Walk<'_> {
             let version = u64::from(self.at.u32(offset, "subsection version")?);
             self.at.require(offset, &format!("{name}: version"), version, u64::from(subsection.version))?;
             let (value, after) = self.shape(&subsection.fields, &subsection.subsections, offset + 4, end, name)?;
-            nodes.push(Node { name: name.clone(), kind: "subsection".into(), offset: from, bytes: after - from, value });
+            nodes.push(Node {
+                name: name.clone(),
+                kind: "subsection".into(),
+                offset: from,
+                bytes: after - from,
+                value,
+            });
             offset = after;
         }
         Ok((Value::Struct(nodes), offset))
@@ -430,7 +467,13 @@ impl Walk<'_> {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             let rule = Rule::AtMost(MAX_NODES as u64);
-            return Err(ImportError::value(self.at.file, offset, format!("{path}: values in the section"), self.nodes as u64, rule));
+            return Err(ImportError::value(
+                self.at.file,
+                offset,
+                format!("{path}: values in the section"),
+                self.nodes as u64,
+                rule,
+            ));
         }
         let bytes = self.at.slice(offset, size as u64, path)?;
         if let Some(inner) = &field.inner {

@@ -185,14 +185,16 @@ fn event<'a>(file: &str, line: usize, text: &'a str) -> Result<Option<Event<'a>>
 mod tests {
     use super::*;
 
-    const WITH_TIME: &str = "41@1700000000.000123:memory_region_ops_write cpu 0 mr 0x5 addr 0xfebd3600 value 0x87 size 4";
+    const WITH_TIME: &str =
+        "41@1700000000.000123:memory_region_ops_write cpu 0 mr 0x5 addr 0xfebd3600 value 0x87 size 4";
 
     #[test]
     fn a_log_without_names_needs_the_bases() {
         let bare = parse("t", WITH_TIME.as_bytes(), Bases::default()).unwrap();
         assert_eq!((bare.accesses.len(), bare.elsewhere), (0, 1));
         let bases = Bases { bar0: Some(0xfebd_3000), ..Bases::default() };
-        let access = RegisterAccess { line: 1, write: true, region: Region::Bar0, offset: 0x600, value: 0x87, width: 4 };
+        let access =
+            RegisterAccess { line: 1, write: true, region: Region::Bar0, offset: 0x600, value: 0x87, width: 4 };
         assert_eq!(parse("t", WITH_TIME.as_bytes(), bases).unwrap().accesses, [access]);
     }
 

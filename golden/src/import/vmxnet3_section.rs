@@ -163,12 +163,12 @@ impl Vmxnet3Section {
     fn from_section(file: &str, stream: &Stream<'_>, section: &Section) -> Result<Self, ImportError> {
         let tree = stream.tree(section)?;
         let fields = Fields { file, path: String::new(), node: &tree };
-        fields.number("", section.payload.start, "version", u64::from(section.version), Rule::Is(1), section.version == 1)?;
+        fields.require(section.version == 1, "version", u64::from(section.version), Rule::Is(1))?;
         let config = fields.bytes_of_kind("pci config")?;
+        let known = config.len() == 256 || config.len() == 4096;
+        fields.require(known, "config: length", config.len() as u64, Rule::Says("must be 256 or 4096"))?;
         let irq_state = fields.bytes_of_kind("pci irq state")?;
-        let size = config.len() as u64;
-        fields.number("", tree.offset, "config: length", size, Rule::Says("must be 256 or 4096"), size == 256 || size == 4096)?;
-        fields.number("", tree.offset, "irq_state: length", irq_state.len() as u64, Rule::Is(16), irq_state.len() == 16)?;
+        fields.require(irq_state.len() == 16, "irq_state: length", irq_state.len() as u64, Rule::Is(16))?;
         let (msix_table, msix_pba) = msix(&fields)?;
         let txq_num = fields.at_most("txq_num", MAX_TX_QUEUES as u64)? as u8;
         let rxq_num = fields.at_most("rxq_num", MAX_RX_QUEUES as u64)? as u8;
@@ -222,7 +222,7 @@ fn msix(fields: &Fields<'_>) -> Result<(Vec<u128>, Vec<u8>), ImportError> {
     let Ok(state) = fields.bytes_of_kind("msix state") else { return Ok((Vec::new(), Vec::new())) };
     let n = state.len() * 8 / 129;
     let whole = 16 * n + n.div_ceil(8);
-    fields.number("", fields.node.offset, "msix: length", state.len() as u64, Rule::Is(whole as u64), state.len() == whole)?;
+    fields.require(state.len() == whole, "msix: length", state.len() as u64, Rule::Is(whole as u64))?;
     let (table, pba) = state.split_at(16 * n);
     let entry = |bytes: &[u8]| bytes.iter().rev().fold(0, |value, &byte| value << 8 | u128::from(byte));
     Ok((table.chunks_exact(16).map(entry).collect(), pba.to_vec()))
@@ -296,7 +296,12 @@ fn ring(fields: &Fields<'_>, used: bool, most: u64, may_be_absent: bool) -> Resu
     fields.check("size", size, Rule::MultipleOf(RING_SIZE_ALIGN), size % RING_SIZE_ALIGN == 0)?;
     fields.check("size", size, Rule::AtMost(most), size <= most)?;
     fields.check("next", next, Rule::Below(size), next < size)?;
-    fields.check("cell_size", u64::from(ring.cell_size), Rule::Is(CELL_BYTES), u64::from(ring.cell_size) == CELL_BYTES)?;
+    fields.check(
+        "cell_size",
+        u64::from(ring.cell_size),
+        Rule::Is(CELL_BYTES),
+        u64::from(ring.cell_size) == CELL_BYTES,
+    )?;
     let last = ring.pa.checked_add(size * CELL_BYTES - 1);
     fields.check("pa", ring.pa, Rule::Says("the ring must end inside 64 bits"), last.is_some())?;
     Ok(ring)
@@ -337,16 +342,22 @@ impl<'a> Fields<'a> {
     fn array(&self, name: &str, len: usize) -> Result<Vec<Fields<'a>>, ImportError> {
         let node = self.find(name)?;
         let elements = node.children();
-        self.number("", node.offset, &format!("{name}: elements"), elements.len() as u64, Rule::Is(len as u64), elements.len() == len)?;
+        if elements.len() != len {
+            let (field, rule) = (format!("{}: elements", self.field(name)), Rule::Is(len as u64));
+            return Err(ImportError::value(self.file, node.offset, field, elements.len() as u64, rule));
+        }
         let path = |i| format!("{}[{i}]", self.field(name));
         Ok(elements.iter().enumerate().map(|(i, node)| Fields { file: self.file, path: path(i), node }).collect())
     }
 
     fn words(&self, name: &str, len: usize) -> Result<Vec<u32>, ImportError> {
-        self.array(name, len)?.iter().map(|element| match element.node.value {
-            Value::Uint(value) => Ok(value as u32),
-            _ => Err(element.missing("")),
-        }).collect()
+        self.array(name, len)?
+            .iter()
+            .map(|element| match element.node.value {
+                Value::Uint(value) => Ok(value as u32),
+                _ => Err(element.missing("")),
+            })
+            .collect()
     }
 
     fn uint(&self, name: &str) -> Result<u64, ImportError> {
@@ -382,15 +393,14 @@ impl<'a> Fields<'a> {
         Err(self.missing(kind))
     }
 
+    /// Refuses a field of this structure unless `holds`.
     fn check(&self, name: &str, value: u64, rule: Rule, holds: bool) -> Result<(), ImportError> {
-        self.number(&self.path, self.find(name)?.offset, name, value, rule, holds)
+        let offset = self.find(name)?.offset;
+        if holds { Ok(()) } else { Err(ImportError::value(self.file, offset, self.field(name), value, rule)) }
     }
 
-    fn number(&self, path: &str, offset: usize, name: &str, value: u64, rule: Rule, holds: bool) -> Result<(), ImportError> {
-        if holds {
-            return Ok(());
-        }
-        let field = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-        Err(ImportError::value(self.file, offset, field, value, rule))
+    /// Refuses something about the structure as a whole unless `holds`.
+    fn require(&self, holds: bool, what: &str, value: u64, rule: Rule) -> Result<(), ImportError> {
+        if holds { Ok(()) } else { Err(ImportError::value(self.file, self.node.offset, self.field(what), value, rule)) }
     }
 }

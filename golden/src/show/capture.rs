@@ -7,14 +7,24 @@ use crate::import::{Capture, Region, RegisterAccess};
 pub fn capture(all: &Capture) -> String {
     let mut page = Page::default();
     page.heading("capture");
-    page.line("device", format!("{}, {} tx and {} rx queues", all.stream.section.name, all.stream.txq_num, all.stream.rxq_num));
+    page.line(
+        "device",
+        format!("{}, {} tx and {} rx queues", all.stream.section.name, all.stream.txq_num, all.stream.rxq_num),
+    );
     page.line("memory", format!("{} ranges", all.memory.regions.len()));
     if let Some(trace) = &all.trace {
         let count = |write, region| {
-            trace.accesses.iter().filter(|access: &&RegisterAccess| access.write == write && access.region == region).count()
+            trace
+                .accesses
+                .iter()
+                .filter(|access: &&RegisterAccess| access.write == write && access.region == region)
+                .count()
         };
         for (name, region) in [("BAR0", Region::Bar0), ("BAR1", Region::Bar1), ("MSI-X table", Region::MsixTable)] {
-            page.line(&format!("trace, {name}"), format!("{} reads, {} writes", count(false, region), count(true, region)));
+            page.line(
+                &format!("trace, {name}"),
+                format!("{} reads, {} writes", count(false, region), count(true, region)),
+            );
         }
     }
     if let Some(frames) = &all.frames {

@@ -41,7 +41,10 @@ pub fn ethtool(dump: &EthtoolDump) -> String {
 fn command_ring(page: &mut Page, name: &str, ring: CommandRing) {
     let CommandRing { base, size, next2fill, next2comp, generation } = ring;
     let generation = u8::from(generation);
-    page.line(name, format!("base {base:#x}  size {size}  next2fill {next2fill}  next2comp {next2comp}  gen {generation}"));
+    page.line(
+        name,
+        format!("base {base:#x}  size {size}  next2fill {next2fill}  next2comp {next2comp}  gen {generation}"),
+    );
 }
 
 fn completion_ring(page: &mut Page, ring: CompletionRing) {

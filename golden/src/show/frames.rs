@@ -69,7 +69,10 @@ fn ipv4(bytes: &[u8]) -> String {
     let fragment = half(bytes, 6).unwrap_or(0);
     let ends = format!(" {} > {}", dotted(from), dotted(to));
     match fragment & 0x1fff {
-        0 => ends + &transport(bytes[9], bytes.get(header..).unwrap_or_default()) + if fragment & 0x2000 != 0 { " first fragment" } else { "" },
+        0 => {
+            ends + &transport(bytes[9], bytes.get(header..).unwrap_or_default())
+                + if fragment & 0x2000 != 0 { " first fragment" } else { "" }
+        }
         eights => format!("{ends} fragment at {}", u32::from(eights) * 8),
     }
 }

@@ -76,7 +76,11 @@ fn fields(run: &Run) -> String {
     if run.blank {
         return "all zero".into();
     }
-    let named = run.low.iter().zip(&run.high).filter(|(low, high)| low.path == "gen" || high.value != 0 && !low.field.is_reserved());
+    let named = run
+        .low
+        .iter()
+        .zip(&run.high)
+        .filter(|(low, high)| low.path == "gen" || high.value != 0 && !low.field.is_reserved());
     let shown = named.map(|(low, high)| {
         if low.value == high.value {
             format!("{} {}", low.path, number(low.value))

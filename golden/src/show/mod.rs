@@ -108,7 +108,8 @@ pub(crate) fn ranges(numbers: impl IntoIterator<Item = u32>) -> String {
 
 /// The names of set bits, then what no name covers.
 pub(crate) fn flags(value: u32, names: &[(u32, &str)]) -> String {
-    let mut shown: Vec<String> = names.iter().filter(|(bit, _)| value & bit != 0).map(|(_, name)| (*name).into()).collect();
+    let mut shown: Vec<String> =
+        names.iter().filter(|(bit, _)| value & bit != 0).map(|(_, name)| (*name).into()).collect();
     let rest = names.iter().fold(value, |rest, (bit, _)| rest & !bit);
     if rest != 0 {
         shown.push(format!("{rest:#x}"));

@@ -21,7 +21,13 @@ pub fn stream(section: &Vmxnet3Section) -> String {
     let place = &section.section;
     page.heading(&format!(
         "migration stream of {}: section {} {} instance {} version {}, {} bytes at {:#x}",
-        section.machine, place.id, place.name, place.instance, place.version, place.payload.len(), place.payload.start
+        section.machine,
+        place.id,
+        place.name,
+        place.instance,
+        place.version,
+        place.payload.len(),
+        place.payload.start
     ));
     pci(&mut page, section);
     page.heading("configuration");

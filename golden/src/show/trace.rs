@@ -25,7 +25,8 @@ pub fn access(entry: &RegisterAccess) -> String {
     }
     let command = u32::try_from(entry.value).ok().map(Command::from);
     let value = match command {
-        Some(command) if entry.region == Region::Bar1 && Bar1::decode(entry.offset) == Some(Bar1::Cmd) => match command {
+        Some(command) if entry.region == Region::Bar1 && Bar1::decode(entry.offset) == Some(Bar1::Cmd) => match command
+        {
             Command::Unknown(code) => format!("{code:#x}"),
             known => known.name().to_string(),
         },

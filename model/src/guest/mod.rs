@@ -6,6 +6,7 @@
 pub mod hostile;
 pub mod packet;
 pub mod script;
+pub mod shape;
 pub mod traffic;
 pub mod vmxnet3;
 

@@ -8,7 +8,7 @@ use spec::event::{Effect, Tap};
 
 /// One device's view of the machine for the length of a step.
 #[derive(Debug)]
-pub(super) struct Port<'a, T> {
+pub(crate) struct Port<'a, T> {
     pub memory: &'a mut Memory,
     pub pci: &'a mut Pci,
     pub net: &'a mut Net,

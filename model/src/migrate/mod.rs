@@ -2,10 +2,14 @@
 
 pub mod canon;
 pub mod parts;
+pub mod plan;
 pub mod stream;
+pub mod switch;
 
 #[cfg(test)]
 mod tests;
 
 pub use canon::Canon;
+pub use plan::{Direction, Outcome, Plan, Policy, Reason, Stage, TxMode};
 pub use stream::RestoreError;
+pub use switch::Switch;

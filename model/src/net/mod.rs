@@ -58,21 +58,25 @@ impl Net {
         !self.paused && !self.upstream.is_empty()
     }
 
-    /// Steers the oldest frame. `to_adapter` is asked for frames that go there; false leaves the frame where it is.
-    pub fn steer_one(&mut self, to_adapter: impl FnOnce(&[u8]) -> bool) {
+    /// Steers the oldest frame. `to_adapter` is asked for frames that go there; false leaves the frame where it is, and is
+    /// answered.
+    pub fn steer_one(&mut self, to_adapter: impl FnOnce(&[u8]) -> bool) -> bool {
         if !self.can_steer() {
-            return;
+            return false;
         }
         match (self.steer, self.port) {
             (Steer::Adapter, _) => {
-                if self.upstream.front().is_some_and(|frame| to_adapter(frame)) {
+                let taken = self.upstream.front().is_some_and(|frame| to_adapter(frame));
+                if taken {
                     self.upstream.pop_front();
                 }
+                taken
             }
-            (Steer::Switch, Port::Shut) => {
-                self.upstream.pop_front();
+            (Steer::Switch, Port::Shut) => self.upstream.pop_front().is_some(),
+            (Steer::Switch, Port::Holding | Port::Open) => {
+                self.held.extend(self.upstream.pop_front());
+                true
             }
-            (Steer::Switch, Port::Holding | Port::Open) => self.held.extend(self.upstream.pop_front()),
         }
     }
 
@@ -81,11 +85,13 @@ impl Net {
         self.port == Port::Open && !self.held.is_empty()
     }
 
-    /// Delivers the oldest frame at the guest's port. `to_body` answers false for not now.
-    pub fn deliver_one(&mut self, to_body: impl FnOnce(&[u8]) -> bool) {
-        if self.can_deliver() && self.held.front().is_some_and(|frame| to_body(frame)) {
+    /// Delivers the oldest frame at the guest's port; false when `to_body` did not take it.
+    pub fn deliver_one(&mut self, to_body: impl FnOnce(&[u8]) -> bool) -> bool {
+        let taken = self.can_deliver() && self.held.front().is_some_and(|frame| to_body(frame));
+        if taken {
             self.held.pop_front();
         }
+        taken
     }
 
     /// Sets where the uplink steers.
@@ -127,9 +133,9 @@ impl Net {
         }
     }
 
-    /// Counts frames given up by policy D.
-    pub fn count_drops(&mut self, frames: u64) {
-        self.dropped += frames;
+    /// Counts a frame given up by policy D.
+    pub fn count_drop(&mut self) {
+        self.dropped += 1;
     }
 
     /// Frames given up by policy D.

@@ -111,6 +111,7 @@ crate::codes! {
         /// Clears a queue pair's counters.
         63 => QpStatsClear = "CMD_QP_STATS_CLEAR";
         /// Moves the oldest frame of the ingress FIFO to memory: a0 address, a1 bytes there; answers a1 frame bytes, 0 when empty.
+        /// With a1 0 nothing moves, and a0 answers how many frames wait.
         /// The number lies in a range that no source publishes: a choice of ours (open), see `AdapterLimits::fifo_readback`.
         86 => IngressRead = "CMD_INGRESS_READ";
         /// Drops the ingress FIFO; answers a1 frames dropped. A choice of ours (open).

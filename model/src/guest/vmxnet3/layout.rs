@@ -2,8 +2,8 @@
 
 use super::config::DriverConfig;
 use spec::vmxnet3::{
-    CELL_BYTES, DriverShared, IntrConf, MAGIC, MAX_VECTORS, MiscConf, QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RssConf, RxFilterConf,
-    RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf,
+    CELL_BYTES, DriverShared, IntrConf, MAGIC, MAX_VECTORS, MiscConf, QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RssConf,
+    RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf,
 };
 
 /// Why the structures could not be placed.
@@ -36,6 +36,10 @@ pub struct TxArea {
     pub comp: u64,
     /// Buffers, one a descriptor.
     pub buffers: u64,
+    /// Descriptors.
+    pub ring_size: u32,
+    /// Completion entries.
+    pub comp_size: u32,
 }
 
 /// Memory of an RX queue, guest-physical.
@@ -47,6 +51,10 @@ pub struct RxArea {
     pub comp: u64,
     /// Buffers of each ring, one more than descriptors, so that a cell gets another one each lap.
     pub buffers: [u64; 2],
+    /// Descriptors of each ring.
+    pub ring_size: [u32; 2],
+    /// Completion entries.
+    pub comp_size: u32,
 }
 
 /// Where everything lies. Planned once; a second activation uses the same places.
@@ -70,15 +78,16 @@ pub struct Layout {
     pub rx: Vec<RxArea>,
 }
 
+/// Gives out addresses upwards. Wide enough to run past the end of memory, which is checked once at the end.
 struct Bump {
-    at: u64,
+    at: u128,
 }
 
 impl Bump {
     fn take(&mut self, bytes: u64, align: u64) -> u64 {
-        let start = self.at.checked_next_multiple_of(align.max(1)).unwrap_or(u64::MAX);
-        self.at = start.saturating_add(bytes);
-        start
+        let start = self.at.next_multiple_of(u128::from(align.max(1)));
+        self.at = start + u128::from(bytes);
+        start as u64
     }
 }
 
@@ -116,7 +125,7 @@ impl Layout {
     /// When the configuration is out of range, or the memory too small.
     pub fn plan(config: &DriverConfig, base: u64, bytes: u64) -> Result<Self, LayoutError> {
         check(config)?;
-        let mut bump = Bump { at: base };
+        let mut bump = Bump { at: base.into() };
         let cells = |n: u32| u64::from(n) * CELL_BYTES;
         let align = config.ring_align;
         let queues = u64::from(config.tx_queues) + u64::from(config.rx_queues);
@@ -129,6 +138,8 @@ impl Layout {
                 ring: bump.take(cells(config.tx_ring), align),
                 comp: bump.take(cells(config.tx_comp), align),
                 buffers: 0,
+                ring_size: config.tx_ring,
+                comp_size: config.tx_comp,
             })
             .collect();
         let mut rx: Vec<RxArea> = (0..config.rx_queues)
@@ -136,6 +147,8 @@ impl Layout {
                 ring: config.rx_ring.map(|n| if n == 0 { 0 } else { bump.take(cells(n), align) }),
                 comp: bump.take(cells(config.rx_comp), align),
                 buffers: [0; 2],
+                ring_size: config.rx_ring,
+                comp_size: config.rx_comp,
             })
             .collect();
         bump.take(config.seed % 8, 1);
@@ -151,10 +164,11 @@ impl Layout {
             }
         }
         let limit = base.saturating_add(bytes);
-        if bump.at > limit {
-            return Err(LayoutError::NoRoom { end: bump.at, limit });
+        let end = u64::try_from(bump.at).unwrap_or(u64::MAX);
+        if bump.at > u128::from(limit) {
+            return Err(LayoutError::NoRoom { end, limit });
         }
-        Ok(Self { base, end: bump.at, shared, queues: queue_table, rss, multicast, tx, rx })
+        Ok(Self { base, end, shared, queues: queue_table, rss, multicast, tx, rx })
     }
 
     /// Descriptor of TX queue `queue` in the queue table.
@@ -267,10 +281,19 @@ mod tests {
 
     #[test]
     fn areas_ascend_and_ring_bases_are_aligned() {
-        for config in [DriverConfig::default(), DriverConfig::tiny(), DriverConfig { tx_queues: 3, rx_queues: 2, seed: 5, ..Default::default() }] {
+        for config in [
+            DriverConfig::default(),
+            DriverConfig::tiny(),
+            DriverConfig { tx_queues: 3, rx_queues: 2, seed: 5, ..Default::default() },
+        ] {
             let layout = Layout::plan(&config, 0x1004, 1 << 24).unwrap();
             let mut at = layout.shared;
-            for pa in layout.tx.iter().flat_map(|t| [t.ring, t.comp]).chain(layout.rx.iter().flat_map(|r| [r.ring[0], r.ring[1], r.comp])) {
+            for pa in layout
+                .tx
+                .iter()
+                .flat_map(|t| [t.ring, t.comp])
+                .chain(layout.rx.iter().flat_map(|r| [r.ring[0], r.ring[1], r.comp]))
+            {
                 assert!(pa > at);
                 assert!(pa.is_multiple_of(config.ring_align));
                 at = pa;

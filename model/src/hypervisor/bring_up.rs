@@ -1,0 +1,241 @@
+//! Entering hardware: a fresh adapter is programmed where the software body stopped, and started.
+
+use spec::correspond::posted_index;
+use spec::position::RingIndex;
+use spec::profile::Profile;
+use spec::vic::{CqReg, DataRing, Devcmd, IntrReg, RqReg, WqReg};
+use spec::vmxnet3::{CELL_BYTES, MAX_VECTORS, RxDesc, TxDesc};
+
+use super::program::Op;
+use super::request::Shadow;
+use super::scratch::Scratch;
+use crate::memory::Memory;
+use crate::mutant::{Mutant, Planted};
+use crate::plane::{Activation, Filters, Progress};
+use crate::vic::Register;
+use crate::vic::intr::ERROR_BLOCK;
+
+/// Completion queue of RX queue 0: the TX queues' come before.
+pub const FIRST_RX_CQ: u8 = 8;
+
+/// Which kind of ring a scan looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// TX descriptors.
+    Tx,
+    /// RX descriptors.
+    Rx,
+}
+
+impl Ring {
+    /// The generation bit of a cell.
+    pub fn generation(self, cell: u128) -> bool {
+        match self {
+            Self::Tx => TxDesc(cell).generation(),
+            Self::Rx => RxDesc(cell).generation(),
+        }
+    }
+}
+
+/// The longest run of cells from `from` on that carry the expected generation, at most the whole ring. A cell outside memory
+/// ends it.
+pub fn owned_run(memory: &Memory, ring: Ring, ring_pa: u64, size: u32, from: RingIndex) -> u32 {
+    let mut at = from;
+    for run in 0..size {
+        let pa = ring_pa.wrapping_add(u64::from(at.index()) * CELL_BYTES);
+        if !memory.cell(pa).is_ok_and(|cell| ring.generation(cell) == at.generation()) {
+            return run;
+        }
+        at = at.next(size);
+    }
+    size
+}
+
+/// What each ring's `posted_index` is to claim.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Posted {
+    /// TX queues.
+    pub tx: Vec<u32>,
+    /// Ring 0 and ring 1 of each RX queue.
+    pub rx: Vec<[u32; 2]>,
+    /// Some TX ring is full to the last cell: software has to send a packet before it can enter.
+    pub tx_full: bool,
+}
+
+impl Posted {
+    /// Scans every ring.
+    pub fn scan(activation: &Activation, progress: &Progress, memory: &Memory, planted: Planted) -> Self {
+        let mut posted = Self::default();
+        let whole = planted.is(Mutant::MoveFullRing);
+        let claim = |from: RingIndex, owned: u32, size: u32| {
+            if whole && owned == size { from.index() } else { posted_index(from.index(), owned, size) }
+        };
+        for (setup, at) in activation.tx.iter().zip(&progress.tx) {
+            let owned = owned_run(memory, Ring::Tx, setup.ring_pa, setup.ring_size, at.next);
+            posted.tx_full |= owned == setup.ring_size;
+            posted.tx.push(claim(at.next, owned, setup.ring_size));
+        }
+        for (setup, at) in activation.rx.iter().zip(&progress.rx) {
+            posted.rx.push([0, 1].map(|ring| {
+                let (pa, size) = (setup.ring_pa[ring], setup.ring_size[ring]);
+                claim(at.next[ring], owned_run(memory, Ring::Rx, pa, size, at.next[ring]), size)
+            }));
+        }
+        posted
+    }
+
+    /// The doorbells that tell the adapter of buffers and packets posted since.
+    pub fn ring_again(&self, activation: &Activation, progress: &Progress) -> Vec<Op> {
+        let mut ops = Vec::new();
+        for (q, (&posted, at)) in self.tx.iter().zip(&progress.tx).enumerate() {
+            if at.stopped.is_none() {
+                ops.push(Op::Write(Register::Wq(q as u8, WqReg::PostedIndex), u64::from(posted)));
+            }
+        }
+        for (q, ((posted, setup), at)) in self.rx.iter().zip(&activation.rx).zip(&progress.rx).enumerate() {
+            for ring in 0..2 {
+                if setup.ring_size[ring] != 0 && at.stopped.is_none() {
+                    let rq = (2 * q + ring) as u8;
+                    ops.push(Op::Write(Register::Rq(rq, RqReg::PostedIndex), u64::from(posted[ring])));
+                }
+            }
+        }
+        ops
+    }
+}
+
+/// The program that makes a fresh adapter go on where `progress` stands: [`configure`], then [`enable`].
+pub fn enter(
+    activation: &Activation,
+    progress: &Progress,
+    posted: &Posted,
+    profile: &Profile,
+    scratch: &mut Scratch,
+    planted: Planted,
+) -> (Vec<Op>, Shadow) {
+    let (mut ops, shadow) = configure(activation, progress, posted, profile, scratch, planted);
+    ops.extend(enable(activation, progress));
+    (ops, shadow)
+}
+
+/// Programs a fresh adapter and leaves its queues disabled. Key and table of RSS go through `scratch`; the shadow of what is
+/// then installed comes back with it.
+pub fn configure(
+    activation: &Activation,
+    progress: &Progress,
+    posted: &Posted,
+    profile: &Profile,
+    scratch: &mut Scratch,
+    planted: Planted,
+) -> (Vec<Op>, Shadow) {
+    let mut ops = Vec::new();
+    vectors(activation, progress, profile, planted, &mut ops);
+    transmit(activation, progress, posted, planted, &mut ops);
+    receive(activation, progress, posted, planted, &mut ops);
+    let mut shadow = Shadow::new(activation.tx.len() as u8, activation.rx.len() as u8);
+    let nothing = Filters::default();
+    let filters = if planted.is(Mutant::MoveFiltersLost) { &nothing } else { &activation.filters };
+    ops.extend(shadow.filters(filters));
+    shadow.features(activation.features);
+    ops.extend(shadow.rss(activation.rss.as_ref(), scratch));
+    (ops, shadow)
+}
+
+fn vectors(activation: &Activation, progress: &Progress, profile: &Profile, planted: Planted, ops: &mut Vec<Op>) {
+    for (i, vector) in progress.vectors.iter().enumerate().take(MAX_VECTORS) {
+        let mut set = |reg, value: u64| ops.push(Op::Write(Register::Intr(i as u8, reg), value));
+        let ticks = if activation.mod_levels[i] == 0 { 0 } else { profile.adapter.moderation_ticks };
+        set(IntrReg::CoalescingTimer, u64::from(ticks));
+        set(IntrReg::CoalescingType, 0);
+        set(IntrReg::MaskOnAssertion, u64::from(activation.auto_mask));
+        set(IntrReg::IntCredits, u64::from(vector.pending && !planted.is(Mutant::MovePendingDropped)));
+        set(IntrReg::Mask, u64::from(vector.masked));
+    }
+    ops.push(Op::Write(Register::Intr(ERROR_BLOCK, IntrReg::IntCredits), 0));
+    ops.push(Op::Write(Register::Intr(ERROR_BLOCK, IntrReg::Mask), 0));
+}
+
+fn completion_queue(cq: u8, pa: u64, size: u32, next: RingIndex, vector: u8, planted: Planted, ops: &mut Vec<Op>) {
+    let mut set = |reg, value: u64| ops.push(Op::Write(Register::Cq(cq, reg), value));
+    set(CqReg::RingBase, pa);
+    set(CqReg::RingSize, u64::from(size));
+    set(CqReg::FlowControlEnable, 0);
+    set(CqReg::ColorEnable, 1);
+    set(CqReg::CqHead, 0);
+    set(CqReg::CqTail, u64::from(next.index()));
+    set(CqReg::CqTailColor, u64::from(next.generation() || planted.is(Mutant::MoveColorKept)));
+    set(CqReg::InterruptEnable, u64::from(usize::from(vector) < MAX_VECTORS));
+    set(CqReg::CqEntryEnable, 1);
+    set(CqReg::CqMessageEnable, 0);
+    set(CqReg::InterruptOffset, u64::from(vector));
+}
+
+fn fetch_index(at: RingIndex, size: u32, planted: Planted) -> u64 {
+    let at = if planted.is(Mutant::MoveIndexOffByOne) { at.next(size) } else { at };
+    u64::from(at.index())
+}
+
+fn transmit(activation: &Activation, progress: &Progress, posted: &Posted, planted: Planted, ops: &mut Vec<Op>) {
+    for (q, ((setup, at), &claim)) in activation.tx.iter().zip(&progress.tx).zip(&posted.tx).enumerate() {
+        let q = q as u8;
+        completion_queue(q, setup.comp_pa, setup.comp_size, at.comp, setup.vector, planted, ops);
+        let mut set = |reg, value: u64| ops.push(Op::Write(Register::Wq(q, reg), value));
+        set(WqReg::RingBase, setup.ring_pa);
+        set(WqReg::RingSize, u64::from(setup.ring_size));
+        set(WqReg::FetchIndex, fetch_index(at.next, setup.ring_size, planted));
+        set(WqReg::PostedIndex, u64::from(claim));
+        set(WqReg::CqIndex, u64::from(q));
+        set(WqReg::ErrorInterruptEnable, 1);
+        set(WqReg::ErrorInterruptOffset, u64::from(ERROR_BLOCK));
+        set(WqReg::ErrorStatus, at.stopped.map_or(0, |error| u64::from(error.code())));
+    }
+}
+
+fn receive(activation: &Activation, progress: &Progress, posted: &Posted, planted: Planted, ops: &mut Vec<Op>) {
+    for (q, ((setup, at), claim)) in activation.rx.iter().zip(&progress.rx).zip(&posted.rx).enumerate() {
+        let cq = FIRST_RX_CQ + q as u8;
+        completion_queue(cq, setup.comp_pa, setup.comp_size, at.comp, setup.vector, planted, ops);
+        for ring in 0..2 {
+            let rq = (2 * q + ring) as u8;
+            let size = setup.ring_size[ring];
+            let mut set = |reg, value: u64| ops.push(Op::Write(Register::Rq(rq, reg), value));
+            set(RqReg::RingBase, setup.ring_pa[ring]);
+            set(RqReg::RingSize, u64::from(size));
+            set(RqReg::CqIndex, u64::from(cq));
+            set(RqReg::ErrorInterruptEnable, 1);
+            set(RqReg::ErrorInterruptOffset, u64::from(ERROR_BLOCK));
+            set(RqReg::DroppedPacketCount, 0);
+            set(RqReg::ErrorStatus, at.stopped.map_or(0, |error| u64::from(error.code())));
+            set(RqReg::FetchIndex, fetch_index(at.next[ring], size, planted));
+            set(RqReg::PostedIndex, u64::from(claim[ring]));
+            let mut spill = DataRing::default();
+            if ring == 0 && setup.ring_size[1] != 0 {
+                spill.set_spill(true);
+                spill.set_rq_index(u16::from(rq) + 1);
+            }
+            set(RqReg::DataRing, u64::from(spill.0));
+            // Resynchronises the cache after a write of fetch_index.
+            set(RqReg::Enable, 0);
+        }
+    }
+}
+
+/// Enables every queue that an error has not stopped, ring 1 before ring 0, which spills into it; then the link.
+pub fn enable(activation: &Activation, progress: &Progress) -> Vec<Op> {
+    let mut ops = Vec::new();
+    for (q, (setup, at)) in activation.rx.iter().zip(&progress.rx).enumerate() {
+        for ring in [1, 0] {
+            if setup.ring_size[ring] != 0 && at.stopped.is_none() {
+                let rq = (2 * q + ring) as u8;
+                ops.push(Op::Write(Register::Rq(rq, RqReg::Enable), 1));
+                ops.push(Op::AwaitRunning(Register::Rq(rq, RqReg::Running), true));
+            }
+        }
+    }
+    for (q, _) in progress.tx.iter().enumerate().filter(|(_, at)| at.stopped.is_none()) {
+        ops.push(Op::Write(Register::Wq(q as u8, WqReg::Enable), 1));
+        ops.push(Op::AwaitRunning(Register::Wq(q as u8, WqReg::Running), true));
+    }
+    ops.extend(Op::command(Devcmd::Enable, [0; 3]));
+    ops
+}

@@ -1,0 +1,202 @@
+//! Reading and judging the driver-shared area at ACTIVATE_DEV, and the parts of it that UPDATE commands read again.
+//!
+//! Everything is read once into a copy and judged there: the guest can change its memory meanwhile. Nothing is written.
+//! Sources: vmxnet3_defs.h for the layout; linux vmxnet3_drv.c, vmxnet3_setup_driver_shared, for what drivers fill in.
+
+use crate::host::Host;
+use crate::plane::{Activation, Filters, Rss, RxSetup, TxSetup};
+use spec::layout::{Bytes, Declared};
+use spec::profile::{Deviation, Limits, Profile};
+use spec::vmxnet3::command::feature;
+use spec::vmxnet3::shared::{
+    ECR_OFFSET, INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
+};
+use spec::vmxnet3::{
+    CELL_BYTES, IntrConf, MAGIC, QUEUE_DESC_BYTES, RssConf, RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf,
+    TxQueueDesc, VariableLenConf,
+};
+
+/// Features that version 1 has; other bits are ignored.
+const FEATURES: u64 = feature::RXCSUM | feature::RSS | feature::RXVLAN | feature::LRO;
+
+/// What ACTIVATE_DEV found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Configuration {
+    /// For the data plane.
+    pub activation: Activation,
+    /// Where the queue descriptors lie.
+    pub queue_desc_pa: u64,
+    /// Vector of events.
+    pub event_vector: u8,
+}
+
+/// Reads a declared structure; a fault reads as none.
+fn get<T: Bytes>(host: &mut impl Host, pa: Option<u64>) -> Option<T> {
+    let mut bytes = vec![0; T::SIZE];
+    host.read(pa?, &mut bytes).ok()?;
+    Some(T::get(&bytes))
+}
+
+/// A declared structure inside one that was read.
+fn part<T: Declared>(bytes: &[u8], offset: u64) -> Option<T> {
+    Some(T::get(bytes.get(offset as usize..)?.get(..T::SIZE)?))
+}
+
+/// The configuration in the shared area at `shared_pa`, or none if any of it is not allowed.
+pub(super) fn read(profile: &Profile, shared_pa: u64, mac: [u8; 6], host: &mut impl Host) -> Option<Configuration> {
+    if shared_pa == 0 {
+        return None;
+    }
+    // Everything a driver writes: some drivers own 720 bytes only, and the events are not looked at.
+    let mut area = [0; ECR_OFFSET as usize];
+    host.read(shared_pa, &mut area).ok()?;
+    if u32::get(&area) != MAGIC {
+        return None;
+    }
+    let misc: spec::vmxnet3::MiscConf = part(&area, spec::vmxnet3::DriverShared::LAYOUT.offset("devRead.misc"))?;
+    let limits = &profile.limits;
+    let (tx, rx) = (misc.num_tx_queues(), misc.num_rx_queues());
+    let counts = (1..=limits.tx_queues).contains(&tx) && (1..=limits.rx_queues).contains(&rx);
+    if !counts || !(limits.min_mtu..=limits.max_mtu).contains(&misc.mtu()) {
+        return None;
+    }
+    let table = misc.queue_desc_pa();
+    table.checked_add(QUEUE_DESC_BYTES * (u64::from(tx) + u64::from(rx)))?;
+    let tx_setups = (0..tx).map(|i| tx_queue(limits, table + QUEUE_DESC_BYTES * u64::from(i), host));
+    let tx_setups = tx_setups.collect::<Option<Vec<_>>>()?;
+    let rx_setups = (tx..tx + rx).map(|i| rx_queue(limits, table + QUEUE_DESC_BYTES * u64::from(i), host));
+    let rx_setups = rx_setups.collect::<Option<Vec<_>>>()?;
+    let interrupts: IntrConf = part(&area, INTR_CONF_OFFSET)?;
+    let filter: RxFilterConf = part(&area, RX_FILTER_OFFSET)?;
+    let features = misc.upt_features() & FEATURES;
+    let activation = Activation {
+        tx: tx_setups,
+        rx: rx_setups,
+        auto_mask: interrupts.auto_mask() != 0,
+        intx: false,
+        mtu: misc.mtu(),
+        max_rx_sg: misc.max_num_rx_sg(),
+        features,
+        filters: Filters {
+            mac,
+            rx_mode: filter.rx_mode(),
+            multicast: multicast_of(&filter, host),
+            vlans: filter.vf_table(),
+        },
+        rss: rss_of(profile, features, part(&area, RSS_CONF_DESC_OFFSET)?, host),
+        mod_levels: interrupts.mod_levels(),
+    };
+    Some(Configuration { activation, queue_desc_pa: table, event_vector: interrupts.event_intr_idx() })
+}
+
+/// Whether a ring of `size` cells at `pa` is allowed: size in steps, at most `most`; base aligned; end below 2^64.
+fn ring_is_allowed(limits: &Limits, pa: u64, size: u32, most: u32) -> bool {
+    size > 0
+        && size <= most
+        && size.is_multiple_of(limits.ring_step)
+        && pa.is_multiple_of(limits.ring_align)
+        && pa.checked_add(CELL_BYTES * u64::from(size)).is_some()
+}
+
+fn tx_queue(limits: &Limits, pa: u64, host: &mut impl Host) -> Option<TxSetup> {
+    let conf: TxQueueConf = get(host, pa.checked_add(TxQueueDesc::LAYOUT.offset("conf")))?;
+    let setup = TxSetup {
+        ring_pa: conf.tx_ring_base_pa(),
+        ring_size: conf.tx_ring_size(),
+        comp_pa: conf.comp_ring_base_pa(),
+        comp_size: conf.comp_ring_size(),
+        vector: conf.intr_idx(),
+    };
+    let allowed = ring_is_allowed(limits, setup.ring_pa, setup.ring_size, limits.tx_ring)
+        && ring_is_allowed(limits, setup.comp_pa, setup.comp_size, limits.tx_ring);
+    allowed.then_some(setup)
+}
+
+fn rx_queue(limits: &Limits, pa: u64, host: &mut impl Host) -> Option<RxSetup> {
+    let conf: RxQueueConf = get(host, pa.checked_add(RxQueueDesc::LAYOUT.offset("conf")))?;
+    let mut setup = RxSetup {
+        ring_pa: conf.rx_ring_base_pa(),
+        ring_size: conf.rx_ring_size(),
+        comp_pa: conf.comp_ring_base_pa(),
+        comp_size: conf.comp_ring_size(),
+        vector: conf.intr_idx(),
+    };
+    if setup.ring_size[1] == 0 {
+        // Absent, as iPXE and illumos have it; its address means nothing.
+        setup.ring_pa[1] = 0;
+    } else if !ring_is_allowed(limits, setup.ring_pa[1], setup.ring_size[1], limits.rx_ring) {
+        return None;
+    }
+    let allowed = ring_is_allowed(limits, setup.ring_pa[0], setup.ring_size[0], limits.rx_ring)
+        && ring_is_allowed(limits, setup.comp_pa, setup.comp_size, limits.rx_comp_ring);
+    allowed.then_some(setup)
+}
+
+/// The multicast table of `filter`. A tail of less than an address is ignored; a table out of reach is empty.
+fn multicast_of(filter: &RxFilterConf, host: &mut impl Host) -> Vec<[u8; 6]> {
+    let mut bytes = vec![0; usize::from(filter.mf_table_len()) / 6 * 6];
+    if bytes.is_empty() || host.read(filter.mf_table_pa(), &mut bytes).is_err() {
+        return Vec::new();
+    }
+    bytes.chunks_exact(6).map(<[u8; 6]>::get).collect()
+}
+
+/// Steering, if the feature is on and its block is whole and within bounds; otherwise none.
+fn rss_of(profile: &Profile, features: u64, at: VariableLenConf, host: &mut impl Host) -> Option<Rss> {
+    if features & feature::RSS == 0 || profile.has(Deviation::RxQueueZeroOnly) {
+        return None;
+    }
+    let conf = rss_conf(at, host)?;
+    let key_bytes = usize::from(conf.hash_key_size());
+    let table = conf.ind_table().get(..usize::from(conf.ind_table_size()))?.to_vec();
+    let mut key = conf.hash_key();
+    key.get_mut(key_bytes..)?.fill(0);
+    (conf.hash_func() == 1 && !table.is_empty()).then_some(Rss { hash_type: conf.hash_type(), key, table })
+}
+
+fn rss_conf(at: VariableLenConf, host: &mut impl Host) -> Option<RssConf> {
+    if (at.conf_len() as usize) < RssConf::SIZE {
+        return None;
+    }
+    get(host, Some(at.conf_pa()))
+}
+
+/// UPDATE_RX_MODE: the mode as it is now.
+pub(super) fn rx_mode(shared_pa: u64, host: &mut impl Host) -> Option<u32> {
+    get(host, shared_pa.checked_add(RX_FILTER_OFFSET + RxFilterConf::LAYOUT.offset("rxMode")))
+}
+
+/// UPDATE_VLAN_FILTERS: the bitmap as it is now.
+pub(super) fn vlans(shared_pa: u64, host: &mut impl Host) -> Option<[u32; 128]> {
+    get(host, shared_pa.checked_add(RX_FILTER_OFFSET + RxFilterConf::LAYOUT.offset("vfTable")))
+}
+
+/// UPDATE_MAC_FILTERS: the multicast table as it is now. Only the words that say where it lies are read with it.
+pub(super) fn multicast(shared_pa: u64, host: &mut impl Host) -> Option<Vec<[u8; 6]>> {
+    const HEAD: usize = RxFilterConf::LAYOUT.offset("vfTable") as usize;
+    let head: [u8; HEAD] = get(host, shared_pa.checked_add(RX_FILTER_OFFSET))?;
+    let mut filter = RxFilterConf::default();
+    filter.0[..HEAD].copy_from_slice(&head);
+    Some(multicast_of(&filter, host))
+}
+
+/// UPDATE_FEATURE: the feature bits as they are now.
+pub(super) fn features(shared_pa: u64, host: &mut impl Host) -> Option<u64> {
+    let features: u64 = get(host, shared_pa.checked_add(UPT_FEATURES_OFFSET))?;
+    Some(features & FEATURES)
+}
+
+/// UPDATE_RSSIDT: the first `entries` entries of the table as they are now.
+pub(super) fn rss_table(shared_pa: u64, entries: usize, host: &mut impl Host) -> Option<Vec<u8>> {
+    let at: VariableLenConf = get(host, shared_pa.checked_add(RSS_CONF_DESC_OFFSET))?;
+    if (at.conf_len() as usize) < RssConf::SIZE {
+        return None;
+    }
+    let table: [u8; 128] = get(host, at.conf_pa().checked_add(RssConf::LAYOUT.offset("indTable")))?;
+    Some(table.get(..entries)?.to_vec())
+}
+
+/// UPDATE_IML: the moderation levels as they are now.
+pub(super) fn mod_levels(shared_pa: u64, host: &mut impl Host) -> Option<[u8; spec::vmxnet3::MAX_VECTORS]> {
+    get(host, shared_pa.checked_add(INTR_CONF_OFFSET + IntrConf::LAYOUT.offset("modLevels")))
+}

@@ -1,0 +1,368 @@
+//! Receive: one frame at a time. Every buffer is fetched before anything is written; then data, then completions. One access
+//! a step.
+//!
+//! Source: linux vmxnet3_drv.c, vmxnet3_rq_rx_complete, for the completions that a driver survives.
+
+use super::tx::Shared;
+use crate::host::Host;
+use crate::mutant::Mutant;
+use crate::plane::{Activation, RxProgress, RxSetup};
+use crate::vmxnet3::headers::Ip;
+use crate::vmxnet3::receive::{Protocols, Report, shape, steer};
+use crate::vmxnet3::statistics::{self, add};
+use spec::position::RingIndex;
+use spec::profile::Deviation;
+use spec::vmxnet3::command::feature;
+use spec::vmxnet3::rx::RXCOMP;
+use spec::vmxnet3::{CELL_BYTES, MIN_FRAME, RxCompDesc, RxDesc};
+
+/// One RX queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct RxQueue {
+    pub setup: RxSetup,
+    pub at: RxProgress,
+    /// The caller knows why it stopped.
+    pub told: bool,
+}
+
+/// What the next step does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Stage {
+    /// Waits for a frame.
+    #[default]
+    Empty,
+    /// Looks at the frame, then fetches its first buffer.
+    Arrived,
+    /// Fetches the descriptor at the cursor of a ring.
+    Fetch(usize),
+    /// Writes into buffer `n`.
+    Write(usize),
+    /// Publishes the completion of buffer `n`.
+    Publish(usize),
+}
+
+/// How a frame ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+enum Fate {
+    /// Delivered.
+    #[default]
+    Good,
+    /// It did not find buffers enough.
+    NoBuffers,
+    /// It needs more buffers than a packet may have.
+    TooManyBuffers,
+    /// A buffer cannot be written.
+    Unwritable,
+}
+
+/// One buffer of the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Buffer {
+    ring: usize,
+    index: u32,
+    addr: u64,
+    /// Where its part of the frame starts, and how long it is.
+    from: usize,
+    len: usize,
+}
+
+/// The frame on its way to the guest.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Inbox {
+    stage: Stage,
+    /// As it came from the wire.
+    frame: Vec<u8>,
+    /// As the guest is to see it.
+    shaped: Vec<u8>,
+    report: Report,
+    buffers: Vec<Buffer>,
+    /// Bytes that have a buffer.
+    placed: usize,
+    /// Next descriptor of each ring, and how many were looked at.
+    cursor: [RingIndex; 2],
+    looked: [u32; 2],
+    /// Ring 0 has no more BODY for this frame.
+    bodies_elsewhere: bool,
+    fate: Fate,
+    /// Bytes or completions of it may be visible to the guest.
+    visible: bool,
+    /// A completion of it is.
+    published: bool,
+}
+
+impl Inbox {
+    /// Takes a frame, if there is none.
+    pub fn take(&mut self, frame: &[u8]) -> bool {
+        if self.stage != Stage::Empty {
+            return false;
+        }
+        self.frame.extend_from_slice(frame);
+        self.stage = Stage::Arrived;
+        true
+    }
+
+    /// There is no frame.
+    pub fn is_free(&self) -> bool {
+        self.stage == Stage::Empty
+    }
+
+    /// Whether a step does anything.
+    pub fn can_step(&self) -> bool {
+        self.stage != Stage::Empty
+    }
+
+    /// The queue that the frame in the inbox goes to; 0 as long as nobody looked.
+    pub fn queue(&self) -> Option<u8> {
+        (self.stage != Stage::Empty).then_some(self.report.queue)
+    }
+
+    /// The frame, taken back, if none of it is visible to the guest.
+    pub fn give_back(&mut self) -> Option<Vec<u8>> {
+        if self.stage == Stage::Empty || self.visible {
+            return None;
+        }
+        let frame = core::mem::take(&mut self.frame);
+        self.clear();
+        Some(frame)
+    }
+
+    /// The frame, as long as the guest was told nothing of it.
+    pub fn untold(&self) -> Option<&[u8]> {
+        (self.stage != Stage::Empty && !self.published).then_some(&self.frame)
+    }
+
+    /// Drops the frame.
+    pub fn clear(&mut self) {
+        self.stage = Stage::Empty;
+        self.frame.clear();
+        self.shaped.clear();
+        self.report = Report::default();
+        self.buffers.clear();
+        self.placed = 0;
+        self.cursor = [RingIndex::START; 2];
+        self.looked = [0; 2];
+        self.bodies_elsewhere = false;
+        self.fate = Fate::Good;
+        self.visible = false;
+        self.published = false;
+    }
+
+    /// One step, at most one access.
+    pub fn step(
+        &mut self,
+        activation: &Activation,
+        queues: &mut [RxQueue],
+        shared: &mut Shared<'_>,
+        host: &mut impl Host,
+    ) {
+        match self.stage {
+            Stage::Empty => {}
+            Stage::Arrived => {
+                self.look(activation, queues.len(), shared);
+                let queue = &mut queues[usize::from(self.report.queue)];
+                if queue.at.stopped.is_some() {
+                    add!(queue.at.counters, pkts_rx_error, set_pkts_rx_error, 1);
+                    self.clear();
+                    return;
+                }
+                self.cursor = queue.at.next;
+                self.stage = Stage::Fetch(0);
+                self.fetch(0, activation, queue, shared, host);
+            }
+            Stage::Fetch(ring) => {
+                let queue = &mut queues[usize::from(self.report.queue)];
+                self.fetch(ring, activation, queue, shared, host);
+            }
+            Stage::Write(number) => {
+                let queue = &mut queues[usize::from(self.report.queue)];
+                self.write(number, activation, queue, shared, host);
+            }
+            Stage::Publish(number) => {
+                let count = queues.len() as u16;
+                let queue = &mut queues[usize::from(self.report.queue)];
+                self.publish(number, count, activation, queue, shared, host);
+            }
+        }
+    }
+
+    /// Everything that is known of the frame before a buffer is looked for.
+    fn look(&mut self, activation: &Activation, queues: usize, shared: &Shared<'_>) {
+        let profile = shared.profile;
+        let has = |bit| activation.features & bit != 0;
+        let least = if profile.has(Deviation::ShortFramesUnpadded) { 0 } else { MIN_FRAME };
+        self.report.tag = shape(&self.frame, has(feature::RXVLAN), least, &mut self.shaped);
+        let ip = Ip::received(&self.frame);
+        if has(feature::RXCSUM) && !profile.has(Deviation::RxNothingVerified) {
+            self.report.protocols = Protocols::of(&self.frame, ip);
+        }
+        if let Some(rss) = activation.rss.as_ref().filter(|_| !profile.has(Deviation::RxQueueZeroOnly)) {
+            let (queue, rss_type, rss_hash) = steer(rss, &self.frame, ip, queues);
+            self.report = Report { queue, rss_type, rss_hash, ..self.report };
+        }
+    }
+
+    /// Looks at one descriptor: of ring 0 until it has no BODY to go on with, then of ring 1. What is not usable is
+    /// passed over, at most a lap of each ring.
+    fn fetch(
+        &mut self,
+        ring: usize,
+        activation: &Activation,
+        queue: &mut RxQueue,
+        shared: &mut Shared<'_>,
+        host: &mut impl Host,
+    ) {
+        let cursor = self.cursor[ring];
+        let size = queue.setup.ring_size[ring];
+        let body = !self.buffers.is_empty();
+        let desc = if self.looked[ring] < size {
+            let pa = queue.setup.ring_pa[ring].wrapping_add(CELL_BYTES * u64::from(cursor.index()));
+            host.fetch(pa).ok().map(RxDesc).filter(|desc| desc.generation() == cursor.generation())
+        } else {
+            None
+        };
+        // A HEAD of ring 0 is left for the next packet; ring 1 has no use for one.
+        let desc = desc.filter(|desc| !(ring == 0 && body && !desc.btype()));
+        let Some(desc) = desc else {
+            if ring == 0 && body && queue.setup.ring_size[1] > 0 {
+                self.bodies_elsewhere = true;
+                self.stage = Stage::Fetch(1);
+            } else {
+                self.decide(Fate::NoBuffers, activation, queue, shared);
+            }
+            return;
+        };
+        self.looked[ring] += 1;
+        self.cursor[ring] = cursor.next(size);
+        if desc.btype() != body || desc.len() == 0 {
+            return;
+        }
+        let len = usize::from(desc.len()).min(self.shaped.len() - self.placed);
+        self.buffers.push(Buffer { ring, index: cursor.index(), addr: desc.addr(), from: self.placed, len });
+        self.placed += len;
+        let most = match activation.max_rx_sg {
+            0 if shared.profile.has(Deviation::ZeroRxSgIsOne) => 1,
+            0 => usize::MAX,
+            most => usize::from(most),
+        };
+        if self.placed == self.shaped.len() {
+            self.decide(Fate::Good, activation, queue, shared);
+        } else if self.buffers.len() >= most {
+            self.decide(Fate::TooManyBuffers, activation, queue, shared);
+        } else {
+            self.stage = Stage::Fetch(usize::from(self.bodies_elsewhere));
+        }
+    }
+
+    /// Every buffer that there is has been fetched.
+    fn decide(&mut self, fate: Fate, activation: &Activation, queue: &mut RxQueue, shared: &mut Shared<'_>) {
+        self.fate = fate;
+        if fate != Fate::Good && !shared.profile.has(Deviation::OutOfBuffersConsumes) {
+            // A clean drop: the guest sees the counter and nothing else.
+            add!(queue.at.counters, pkts_rx_out_of_buf, set_pkts_rx_out_of_buf, 1);
+            self.clear();
+        } else if self.buffers.is_empty() {
+            self.conclude(activation, queue, shared);
+        } else if shared.planted.is(Mutant::SwRxCompletionFirst) {
+            self.stage = Stage::Publish(0);
+        } else {
+            self.stage = Stage::Write(0);
+        }
+    }
+
+    fn write(
+        &mut self,
+        number: usize,
+        activation: &Activation,
+        queue: &mut RxQueue,
+        shared: &mut Shared<'_>,
+        host: &mut impl Host,
+    ) {
+        let buffer = self.buffers[number];
+        self.visible = true;
+        if host.write(buffer.addr, &self.shaped[buffer.from..buffer.from + buffer.len]).is_err() {
+            // The guest gets its buffers back, and is told that they hold nothing.
+            self.fate = Fate::Unwritable;
+        }
+        if number + 1 < self.buffers.len() && self.fate != Fate::Unwritable {
+            self.stage = Stage::Write(number + 1);
+        } else if shared.planted.is(Mutant::SwRxCompletionFirst) {
+            self.conclude(activation, queue, shared);
+        } else {
+            self.stage = Stage::Publish(0);
+        }
+    }
+
+    fn publish(
+        &mut self,
+        number: usize,
+        queues: u16,
+        activation: &Activation,
+        queue: &mut RxQueue,
+        shared: &mut Shared<'_>,
+        host: &mut impl Host,
+    ) {
+        let cell = self.completion(number, queues, queue, shared);
+        let pa = queue.setup.comp_pa.wrapping_add(CELL_BYTES * u64::from(queue.at.comp.index()));
+        // A ring out of reach is the guest's loss alone.
+        let _ = host.publish(pa, cell.0);
+        queue.at.comp = queue.at.comp.next(queue.setup.comp_size);
+        self.visible = true;
+        self.published = true;
+        if number + 1 < self.buffers.len() {
+            self.stage = Stage::Publish(number + 1);
+        } else if shared.planted.is(Mutant::SwRxCompletionFirst) {
+            self.stage = Stage::Write(0);
+        } else {
+            self.conclude(activation, queue, shared);
+        }
+    }
+
+    fn completion(&self, number: usize, queues: u16, queue: &RxQueue, shared: &Shared<'_>) -> RxCompDesc {
+        let profile = shared.profile;
+        let buffer = &self.buffers[number];
+        let eop = number + 1 == self.buffers.len();
+        let mut cell = RxCompDesc::default();
+        cell.set_rxd_idx(buffer.index as u16);
+        cell.set_sop(number == 0);
+        cell.set_eop(eop);
+        let second = buffer.ring == 1 && !shared.planted.is(Mutant::SwRxRqid);
+        cell.set_rq_id(u16::from(self.report.queue) + if second { queues } else { 0 });
+        cell.set_len(buffer.len as u16);
+        if !profile.has(Deviation::RxTypeZero) {
+            cell.set_kind(RXCOMP);
+        }
+        cell.set_generation(queue.at.comp.generation());
+        if eop && self.fate == Fate::Good {
+            self.report.protocols.put(&mut cell);
+            cell.set_fcs(!profile.has(Deviation::RxNothingVerified));
+            cell.set_rss_type(self.report.rss_type);
+            cell.set_rss_hash(self.report.rss_hash);
+            cell.set_ts(self.report.tag.is_some());
+            cell.set_tci(self.report.tag.unwrap_or(0));
+        } else if eop {
+            cell.set_err(true);
+            // On QEMU the flags are not filled in for a packet that did not fit.
+            cell.set_cnc(!profile.has(Deviation::OutOfBuffersConsumes));
+            cell.set_fcs(!profile.has(Deviation::RxNothingVerified));
+        }
+        cell
+    }
+
+    /// The frame is dealt with: positions, counters, interrupt.
+    fn conclude(&mut self, activation: &Activation, queue: &mut RxQueue, shared: &mut Shared<'_>) {
+        let counters = &mut queue.at.counters;
+        match self.fate {
+            Fate::Good => {
+                let after = shared.profile.has(Deviation::RxBytesAfterStrip);
+                let bytes = if after { self.shaped.len() } else { self.frame.len() };
+                let large = shared.profile.has(Deviation::LongFramesCountAsLro) && bytes > activation.mtu as usize;
+                statistics::received(counters, &self.frame, bytes, large);
+            }
+            Fate::NoBuffers => add!(counters, pkts_rx_out_of_buf, set_pkts_rx_out_of_buf, 1),
+            Fate::TooManyBuffers | Fate::Unwritable => add!(counters, pkts_rx_error, set_pkts_rx_error, 1),
+        }
+        queue.at.next = self.cursor;
+        shared.vectors.cause(queue.setup.vector, shared.planted);
+        self.clear();
+    }
+}

@@ -1,0 +1,294 @@
+//! What the guest has configured, learnt by watching its writes to BAR1 and reading the shared area as the device does.
+
+use super::filter::Filter;
+use super::rss::Rss;
+use crate::event::GuestView;
+use crate::layout::{Bytes, Declared};
+use crate::vmxnet3::shared::{INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
+use crate::vmxnet3::{
+    CELL_BYTES, Command, DriverShared, IntrConf, MAGIC, MAX_RX_QUEUES, MAX_TX_QUEUES, MiscConf, QUEUE_DESC_BYTES,
+    RssConf, RxFilterConf, RxQueueDesc, TxQueueDesc, VariableLenConf,
+};
+
+/// Most cells of a ring that the monitors follow: an RX completion ring of the interface.
+const MAX_CELLS: u32 = 8192;
+
+/// A ring in guest memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Area {
+    /// Guest-physical base.
+    pub pa: u64,
+    /// Cells; 0 where the ring is absent.
+    pub cells: u32,
+}
+
+impl Area {
+    /// Address of a cell.
+    #[inline]
+    pub fn at(&self, index: u32) -> u64 {
+        self.pa.wrapping_add(u64::from(index) * CELL_BYTES)
+    }
+
+    /// Whether `len` bytes at `pa` lie in it.
+    #[inline]
+    pub fn holds(&self, pa: u64, len: usize) -> bool {
+        inside(pa, len, self.pa, u64::from(self.cells) * CELL_BYTES)
+    }
+
+    /// Whether `len` bytes at `pa` touch it.
+    #[inline]
+    pub fn touches(&self, pa: u64, len: usize) -> bool {
+        touches(pa, len, self.pa, u64::from(self.cells) * CELL_BYTES)
+    }
+
+    /// The cell that starts at `pa`.
+    #[inline]
+    pub fn slot(&self, pa: u64) -> Option<u32> {
+        let offset = pa.wrapping_sub(self.pa);
+        let ours = offset < u64::from(self.cells) * CELL_BYTES && offset.is_multiple_of(CELL_BYTES);
+        ours.then_some((offset / CELL_BYTES) as u32)
+    }
+}
+
+/// Whether `len` bytes at `pa` lie in the `size` bytes at `base`.
+#[inline]
+pub(super) fn inside(pa: u64, len: usize, base: u64, size: u64) -> bool {
+    let offset = pa.wrapping_sub(base);
+    offset < size && len as u64 <= size - offset
+}
+
+/// Whether `len` bytes at `pa` and the `size` bytes at `base` have one in common.
+#[inline]
+pub(super) fn touches(pa: u64, len: usize, base: u64, size: u64) -> bool {
+    pa.wrapping_sub(base) < size || (size > 0 && base.wrapping_sub(pa) < len as u64)
+}
+
+/// A position on a ring: the monitors' own, apart from those of the bodies and of the drivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Cursor {
+    pub index: u32,
+    pub generation: bool,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { index: 0, generation: true }
+    }
+}
+
+impl Cursor {
+    #[inline]
+    pub fn advance(&mut self, cells: u32) {
+        self.index += 1;
+        if self.index >= cells {
+            *self = Self { index: 0, generation: !self.generation };
+        }
+    }
+}
+
+/// A configured TX queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TxQueue {
+    /// Descriptors.
+    pub ring: Area,
+    /// Completions.
+    pub comp: Area,
+    /// Vector of completions.
+    pub vector: u8,
+}
+
+/// A configured RX queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RxQueue {
+    /// Ring 0 and ring 1.
+    pub rings: [Area; 2],
+    /// Completions.
+    pub comp: Area,
+    /// Vector of completions.
+    pub vector: u8,
+}
+
+/// How far the guest has brought the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// No memory may be touched but by commands.
+    #[default]
+    Inactive,
+    /// ACTIVATE_DEV was written, its answer is not known.
+    Starting,
+    /// Working.
+    Active,
+    /// QUIESCE_DEV or RESET_DEV was written; the guest has not gone on yet, so what is under way may still end.
+    Stopping,
+    /// Activated while active, or given another shared area: which rings count cannot be told. Nothing is judged.
+    Unknown,
+}
+
+/// The configuration in force, as far as it can be seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Rings {
+    /// How far the guest has brought the device.
+    pub phase: Phase,
+    /// Shared area; 0 is none.
+    pub shared: u64,
+    /// Queue table.
+    pub table: u64,
+    /// TX queues.
+    pub tx: Vec<TxQueue>,
+    /// RX queues.
+    pub rx: Vec<RxQueue>,
+    /// Vectors mask themselves.
+    pub auto_mask: bool,
+    /// Vector of events.
+    pub event_vector: u8,
+    /// Feature bits.
+    pub features: u64,
+    /// Most buffers of a received packet; 0 is no limit.
+    pub max_rx_sg: u16,
+    /// L3 MTU.
+    pub mtu: u32,
+    /// Receive filter.
+    pub filter: Filter,
+    /// Steering.
+    pub rss: Rss,
+    dsal: u32,
+    macl: u32,
+    /// Lowest and highest address of any descriptor ring.
+    span: (u64, u64),
+}
+
+impl Rings {
+    /// Whether rings may be worked: judges look only then.
+    #[inline]
+    pub fn live(&self) -> bool {
+        matches!(self.phase, Phase::Starting | Phase::Active | Phase::Stopping)
+    }
+
+    /// Bytes of the queue table.
+    pub fn table_bytes(&self) -> u64 {
+        (self.tx.len() + self.rx.len()) as u64 * QUEUE_DESC_BYTES
+    }
+
+    /// Whether a store of `len` bytes at `pa` may have posted something.
+    #[inline]
+    pub fn may_post(&self, pa: u64, len: usize) -> bool {
+        pa < self.span.1 && pa.saturating_add(len as u64) > self.span.0
+    }
+
+    pub(super) fn write_dsal(&mut self, value: u32) {
+        self.dsal = value;
+    }
+
+    /// Installs the shared address. An active device whose area changes cannot be followed; withdrawing it stops the device.
+    pub(super) fn write_dsah(&mut self, value: u32) {
+        let shared = u64::from(value) << 32 | u64::from(self.dsal);
+        if shared == 0 {
+            self.phase = Phase::Inactive;
+        } else if self.phase != Phase::Inactive && shared != self.shared {
+            self.phase = Phase::Unknown;
+        }
+        self.shared = shared;
+    }
+
+    pub(super) fn write_macl(&mut self, value: u32) {
+        self.macl = value;
+    }
+
+    pub(super) fn write_mach(&mut self, value: u32) {
+        let [a, b, c, d] = self.macl.to_le_bytes();
+        let [e, f, ..] = value.to_le_bytes();
+        self.filter.mac = Some([a, b, c, d, e, f]);
+    }
+
+    pub(super) fn function_reset(&mut self) {
+        *self = Self::default();
+    }
+
+    /// ACTIVATE_DEV: reads the configuration. `None` leaves nothing to follow; the device is expected to refuse.
+    pub(super) fn activate(&mut self, memory: &dyn GuestView) -> Option<()> {
+        self.tx.clear();
+        self.rx.clear();
+        let word = memory.slice(self.shared, 4)?;
+        if self.shared == 0 || u32::get(word) != MAGIC {
+            return None;
+        }
+        let misc = at::<MiscConf>(memory, self.shared, DriverShared::LAYOUT.offset("devRead.misc"))?;
+        let intr = at::<IntrConf>(memory, self.shared, INTR_CONF_OFFSET)?;
+        let (tx, rx) = (usize::from(misc.num_tx_queues()), usize::from(misc.num_rx_queues()));
+        if tx == 0 || rx == 0 || tx > MAX_TX_QUEUES || rx > MAX_RX_QUEUES {
+            return None;
+        }
+        self.table = misc.queue_desc_pa();
+        for q in 0..tx as u64 {
+            let conf = at::<TxQueueDesc>(memory, self.table, q * QUEUE_DESC_BYTES)?.conf();
+            let ring = Area { pa: conf.tx_ring_base_pa(), cells: conf.tx_ring_size() };
+            let comp = Area { pa: conf.comp_ring_base_pa(), cells: conf.comp_ring_size() };
+            if !usable(ring) || !usable(comp) {
+                return None;
+            }
+            self.tx.push(TxQueue { ring, comp, vector: conf.intr_idx() });
+        }
+        for q in tx as u64..(tx + rx) as u64 {
+            let conf = at::<RxQueueDesc>(memory, self.table, q * QUEUE_DESC_BYTES)?.conf();
+            let (bases, sizes) = (conf.rx_ring_base_pa(), conf.rx_ring_size());
+            let rings = [0, 1].map(|r| Area { pa: bases[r], cells: sizes[r] });
+            let comp = Area { pa: conf.comp_ring_base_pa(), cells: conf.comp_ring_size() };
+            if !usable(rings[0]) || rings[1].cells > MAX_CELLS || !usable(comp) {
+                return None;
+            }
+            self.rx.push(RxQueue { rings, comp, vector: conf.intr_idx() });
+        }
+        self.auto_mask = intr.auto_mask() != 0;
+        self.event_vector = intr.event_intr_idx();
+        self.max_rx_sg = misc.max_num_rx_sg();
+        self.mtu = misc.mtu();
+        for command in [
+            Command::UpdateFeature,
+            Command::UpdateRxMode,
+            Command::UpdateMacFilters,
+            Command::UpdateVlanFilters,
+            Command::UpdateRssidt,
+        ] {
+            self.update(command, memory);
+        }
+        self.rss.started(self.features, self.conf(memory));
+        let areas = self.tx.iter().map(|q| q.ring).chain(self.rx.iter().flat_map(|q| q.rings)).filter(|a| a.cells > 0);
+        self.span = areas.fold((u64::MAX, 0), |(low, high), a| (low.min(a.pa), high.max(a.at(a.cells))));
+        Some(())
+    }
+
+    fn conf(&self, memory: &dyn GuestView) -> Option<RssConf> {
+        let place = at::<VariableLenConf>(memory, self.shared, RSS_CONF_DESC_OFFSET)?;
+        at::<RssConf>(memory, place.conf_pa(), 0)
+    }
+
+    /// Reads again what an UPDATE command names. True when something that frames depend on may have changed.
+    pub(super) fn update(&mut self, command: Command, memory: &dyn GuestView) -> bool {
+        match command {
+            Command::UpdateFeature => {
+                if let Some(features) = at::<u64>(memory, self.shared, UPT_FEATURES_OFFSET) {
+                    self.features = features;
+                }
+            }
+            Command::UpdateRssidt => self.rss.retable(self.conf(memory)),
+            Command::UpdateRxMode | Command::UpdateMacFilters | Command::UpdateVlanFilters => {
+                if let Some(conf) = at::<RxFilterConf>(memory, self.shared, RX_FILTER_OFFSET) {
+                    self.filter.update(command, &conf, memory);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn usable(area: Area) -> bool {
+    area.cells > 0 && area.cells <= MAX_CELLS
+}
+
+/// A declared structure at `base + offset`.
+pub(super) fn at<T: Bytes>(memory: &dyn GuestView, base: u64, offset: u64) -> Option<T> {
+    Some(T::get(memory.slice(base.checked_add(offset)?, T::SIZE)?))
+}
+
+const _: () = assert!(<TxQueueDesc as Declared>::LAYOUT.bytes() as u64 == QUEUE_DESC_BYTES);

@@ -1,0 +1,529 @@
+//! Receive: every frame offered that passes the filter arrives once, unchanged, in order, or is counted as dropped; and the
+//! grammar of completions that drivers rely on.
+
+use super::filter::{TAG, Verdict};
+use super::ids::{
+    CFG_001, CMP_001, CON_002, FLT_001, FLT_004, FLT_005, ORD_001, RSS_001, RSS_002, RX_003, RX_004, RX_005, RX_006,
+    RX_007, RX_008, RX_009, RX_010, RX_011, RX_013, RX_015, RX_016, RX_017, RX_018, RX_019, WAK_001,
+};
+use super::layout::{Cursor, Rings};
+use super::ledger::{Ledger, What};
+use super::posting::RxPosting;
+use super::tx::class;
+use super::wire::{Ip, TCP, UDP};
+use crate::event::GuestView;
+use crate::vmxnet3::command::feature;
+use crate::vmxnet3::{MIN_FRAME, RxCompDesc, rx};
+use std::collections::VecDeque;
+
+/// Most frames remembered as waiting; the oldest are given up beyond it.
+const WAITING: usize = 4096;
+/// Most buffers of a ring; a guest that posts more reuses descriptors, which no driver does.
+const MOST: usize = 8192;
+/// An offered frame must arrive only while fewer than this many wait: the smallest ingress FIFO of any profile.
+const SURE: usize = 4;
+
+/// A buffer handed over and not consumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Buffer {
+    pub posting: RxPosting,
+    /// It lies in guest memory.
+    mapped: bool,
+    /// Bytes written to it, from its start.
+    pub written: u32,
+}
+
+/// A frame on its way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Offer {
+    frame: Vec<u8>,
+    verdict: Verdict,
+    /// The queue it belongs to.
+    queue: u8,
+    /// It must arrive before the next idle point.
+    obliged: bool,
+    state: State,
+    offered_at: u64,
+    /// Switches before it was offered.
+    switches: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum State {
+    Waiting,
+    /// A later frame of its queue arrived.
+    Passed,
+    Delivered,
+}
+
+/// A completion: its queue, the slot it stands in, its 16 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub queue: usize,
+    pub slot: u32,
+    pub cell: u128,
+}
+
+/// What a queue received since activation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Totals {
+    /// Frames by destination: unicast, multicast, broadcast.
+    pub frames: [u64; 3],
+    /// Packets delivered with `err`.
+    pub errors: u64,
+    /// Accepted frames that were certainly dropped.
+    pub lost: u64,
+    /// Frames that may have been dropped as well.
+    pub maybe_lost: u64,
+}
+
+/// A packet whose completions have begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Open {
+    buffers: u32,
+    /// Where its bytes lie: address and length.
+    pieces: Vec<(u64, u32)>,
+    /// Something about it was already found wrong: its content says nothing.
+    spoilt: bool,
+}
+
+/// One RX queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Queue {
+    /// Posted and not consumed, oldest first.
+    pub posted: [VecDeque<Buffer>; 2],
+    pub comp: Cursor,
+    open: Open,
+    pub totals: Totals,
+}
+
+/// The judge of all RX queues.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Judge {
+    pub queues: Vec<Queue>,
+    /// Oldest first.
+    offers: VecDeque<Offer>,
+    pool: Vec<Vec<u8>>,
+    scratch: Vec<u8>,
+    /// The configuration changed since the last idle point: frames may meet the old or the new one.
+    unsettled: bool,
+    /// Features that some, and that all, frames since the last idle point may have met.
+    features: (u64, u64),
+    switches: u32,
+}
+
+impl Judge {
+    /// A fresh activation.
+    pub fn start(&mut self, rings: &Rings) {
+        self.queues.clear();
+        self.queues.resize_with(rings.rx.len(), Queue::default);
+        self.unsettled = false;
+        self.features = (rings.features, rings.features);
+    }
+
+    /// Nothing posted counts any more; frames under way may still arrive after the next activation.
+    pub fn stop(&mut self) {
+        self.queues.clear();
+        self.unsettle();
+    }
+
+    /// The configuration changed: frames under way may or may not be accepted now.
+    pub fn changed(&mut self, features: u64) {
+        self.features = (self.features.0 | features, self.features.1 & features);
+        self.unsettle();
+    }
+
+    fn unsettle(&mut self) {
+        self.unsettled = true;
+        for offer in &mut self.offers {
+            offer.verdict = Verdict::Maybe;
+            offer.obliged = false;
+        }
+    }
+
+    /// The body changed.
+    pub fn switched(&mut self) {
+        self.switches = self.switches.saturating_add(1);
+    }
+
+    /// A buffer was handed over.
+    pub fn posted(&mut self, q: usize, ring: usize, posting: RxPosting, memory: &dyn GuestView) {
+        let mapped = memory.slice(posting.addr, posting.len as usize).is_some();
+        let posted = &mut self.queues[q].posted[ring];
+        posted.push_back(Buffer { posting, mapped, written: 0 });
+        if posted.len() > MOST {
+            posted.pop_front();
+        }
+    }
+
+    /// A frame reached the uplink. `ready`: active, link up, no queue stopped.
+    pub fn offered(&mut self, frame: &[u8], ready: bool, rings: &Rings, at: u64) {
+        let mut verdict = if ready && !self.unsettled { rings.filter.judge(frame) } else { Verdict::Maybe };
+        if frame.len() < 14 {
+            verdict = Verdict::Maybe;
+        }
+        let queue = rings.rss.queue(frame, self.queues.len());
+        let fits = frame.len() <= rings.mtu as usize + 18 && frame.len() >= 14;
+        let waiting = self.offers.iter().filter(|o| o.state == State::Waiting && !matches!(o.verdict, Verdict::No(_)));
+        let (mut count, mut longest) = (1, frame.len().max(MIN_FRAME));
+        for offer in waiting.take(SURE) {
+            count += 1;
+            longest = longest.max(offer.frame.len());
+        }
+        let obliged = fits
+            && matches!(verdict, Verdict::Yes(_))
+            && count <= SURE
+            && self.queues.get(usize::from(queue)).is_some_and(|q| q.has_room(count, longest, rings.max_rx_sg));
+        let mut own = self.pool.pop().unwrap_or_default();
+        own.clear();
+        own.extend_from_slice(frame);
+        if self.offers.len() >= WAITING {
+            self.forget_oldest();
+        }
+        let (state, switches) = (State::Waiting, self.switches);
+        self.offers.push_back(Offer { frame: own, verdict, queue, obliged, state, offered_at: at, switches });
+    }
+
+    /// A frame was dropped outside the device, on purpose.
+    pub fn dropped(&mut self, frame: &[u8]) {
+        if let Some(at) = self.offers.iter().position(|o| o.state == State::Waiting && o.frame == frame) {
+            self.offers[at].state = State::Delivered;
+            self.trim();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(offer) = self.offers.pop_front() {
+            if offer.state != State::Delivered {
+                self.lose(offer.queue, offer.verdict);
+            }
+            self.pool.push(offer.frame);
+        }
+    }
+
+    /// A frame of `queue` will not arrive any more.
+    fn lose(&mut self, queue: u8, verdict: Verdict) {
+        if let Some(queue) = self.queues.get_mut(usize::from(queue)) {
+            match verdict {
+                Verdict::Yes(_) => queue.totals.lost += 1,
+                Verdict::Maybe => queue.totals.maybe_lost += 1,
+                Verdict::No(_) => {}
+            }
+        }
+    }
+
+    /// Takes what was delivered off the front.
+    fn trim(&mut self) {
+        while self.offers.front().is_some_and(|o| o.state == State::Delivered) {
+            self.pool.extend(self.offers.pop_front().map(|o| o.frame));
+        }
+    }
+
+    /// Frames that wait and might be counted as dropped by now.
+    pub fn pending(&self, q: usize) -> u64 {
+        let mine = |o: &&Offer| usize::from(o.queue) == q && o.state != State::Delivered;
+        self.offers.iter().filter(mine).filter(|o| !matches!(o.verdict, Verdict::No(_))).count() as u64
+    }
+
+    /// A completion appeared. `snooped`: writes are seen, so `written` of buffers means something.
+    pub fn completed(&mut self, seen: Seen, rings: &Rings, snooped: bool, memory: &dyn GuestView, ledger: &mut Ledger) {
+        let Seen { queue: q, slot, cell } = seen;
+        let n = rings.rx.len();
+        let queue = &mut self.queues[q];
+        let (id, c) = (q as u8, RxCompDesc(cell));
+        let bad = What::BadCompletion { queue: id, slot, cell };
+        let expected = queue.comp;
+        ledger.check(CMP_001, slot == expected.index && c.generation() == expected.generation, || What::Misplaced {
+            queue: id,
+            slot,
+            expected: expected.index,
+            generation: expected.generation,
+        });
+        queue.comp.advance(rings.rx[q].comp.cells);
+        let ring = if usize::from(c.rq_id()) == q {
+            0
+        } else if usize::from(c.rq_id()) == q + n {
+            1
+        } else {
+            ledger.premise(RX_007);
+            return ledger.violated(RX_007, bad);
+        };
+        ledger.premise(RX_007);
+        let first = queue.open.buffers == 0;
+        ledger.check(RX_006, c.sop() == first, || bad);
+        if c.sop() {
+            queue.open.buffers = 0;
+            queue.open.pieces.clear();
+            queue.open.spoilt = false;
+        }
+        ledger.check(RX_013, !c.err() || c.eop(), || bad);
+        ledger.check(RX_015, c.eop() || !c.ts(), || bad);
+        ledger.check(RX_017, c.csum() == 0, || bad);
+        ledger.check(RX_018, c.kind() == rx::RXCOMP && (!c.eop() || c.err() || c.fcs()), || bad);
+        if c.ext1() != 0 || c.ext2() {
+            ledger.violated(CMP_001, bad);
+        }
+        let Some(buffer) = take(&mut queue.posted[ring], u32::from(c.rxd_idx()), rings.rx[q].rings[ring].cells) else {
+            ledger.premise(RX_005);
+            queue.open.spoilt = true;
+            queue.open.buffers = if c.eop() { 0 } else { queue.open.buffers + 1 };
+            return ledger.violated(RX_005, bad);
+        };
+        ledger.premise(RX_005);
+        if c.sop() {
+            ledger.check(RX_003, ring == 0 && !buffer.posting.body, || bad);
+        } else {
+            ledger.check(RX_004, buffer.posting.body, || bad);
+        }
+        let len = u32::from(c.len());
+        ledger.check(RX_008, len >= 1 && len <= buffer.posting.len, || bad);
+        if snooped {
+            let written = buffer.written;
+            ledger.check(RX_010, written >= len, || What::Unwritten { queue: id, written, len });
+            queue.open.spoilt |= written < len;
+        }
+        queue.open.buffers += 1;
+        queue.open.spoilt |= len > buffer.posting.len;
+        queue.open.pieces.push((buffer.posting.addr, len));
+        if rings.max_rx_sg != 0 {
+            ledger.check(RX_011, queue.open.buffers <= u32::from(rings.max_rx_sg), || bad);
+        }
+        if !c.eop() {
+            return;
+        }
+        queue.open.buffers = 0;
+        if c.err() {
+            queue.totals.errors += 1;
+            return;
+        }
+        self.scratch.clear();
+        for &(addr, len) in &queue.open.pieces {
+            match memory.slice(addr, len as usize) {
+                Some(bytes) => self.scratch.extend_from_slice(bytes),
+                None => queue.open.spoilt = true,
+            }
+        }
+        let spoilt = queue.open.spoilt;
+        queue.totals.frames[class(&self.scratch)] += 1;
+        self.flags(c, bad, ledger);
+        self.delivered(id, c, spoilt, bad, rings, ledger);
+    }
+
+    /// Finds the frame that was delivered.
+    fn delivered(&mut self, q: u8, c: RxCompDesc, spoilt: bool, bad: What, rings: &Rings, ledger: &mut Ledger) {
+        ledger.premise(CON_002);
+        ledger.premise(ORD_001);
+        ledger.premise(RX_009);
+        ledger.premise(RSS_001);
+        let got = &self.scratch;
+        let mine = |o: &Offer| o.queue == q && o.state != State::Delivered;
+        let found = self.offers.iter().position(|o| mine(o) && same(&o.frame, got, c));
+        let Some(at) = found else {
+            if spoilt {
+                // The frame is unknown, but it was one: the oldest.
+                if let Some(at) = self.offers.iter().position(mine) {
+                    self.offers[at].state = State::Delivered;
+                    self.trim();
+                }
+                return;
+            }
+            if let Some(o) = self.offers.iter_mut().find(|o| o.state == State::Waiting && same(&o.frame, got, c)) {
+                ledger.violated(RSS_001, What::WrongQueue { queue: q, expected: o.queue });
+                o.state = State::Delivered;
+                return self.trim();
+            }
+            let short = |o: &Offer| o.frame.len() < MIN_FRAME && o.frame == *got;
+            if let Some(at) = self.offers.iter().position(|o| mine(o) && short(o)) {
+                ledger.violated(RX_009, bad);
+                self.offers[at].state = State::Delivered;
+                return self.trim();
+            }
+            return ledger.violated(CON_002, What::NotOffered { queue: q, len: got.len() });
+        };
+        let late = self.offers[at].state == State::Passed;
+        if late {
+            ledger.violated(ORD_001, What::OutOfOrder { queue: q, first: at as u32 });
+        }
+        let offer = &mut self.offers[at];
+        offer.state = State::Delivered;
+        match offer.verdict {
+            Verdict::Yes(clause) => {
+                ledger.premise(clause);
+                ledger.premise(RX_019);
+                if self.switches > 0 {
+                    ledger.premise(CFG_001);
+                }
+            }
+            Verdict::No(clause) => {
+                ledger.premise(clause);
+                let what = What::Filtered { queue: q, rx_mode: rings.filter.mode };
+                ledger.violated(clause, what);
+                if self.switches > 0 {
+                    ledger.violated(CFG_001, what);
+                }
+            }
+            Verdict::Maybe => {}
+        }
+        let tagged = offer.frame.get(12..14) == Some(&TAG[..]) && offer.frame.len() >= 18;
+        if tagged || c.ts() {
+            let holds =
+                if c.ts() { self.features.0 & feature::RXVLAN != 0 } else { self.features.1 & feature::RXVLAN == 0 };
+            ledger.check(RX_015, holds, || bad);
+        }
+        if c.rss_type() != 0 || (rings.rss.is_on() && c.rss_hash() != 0) {
+            let right = rings.rss.hash(&offer.frame) == Some((c.rss_hash(), c.rss_type()));
+            ledger.check(RSS_002, right, || bad);
+        }
+        if at > 0 && !late {
+            for earlier in self.offers.range_mut(..at) {
+                if earlier.queue == q && earlier.state == State::Waiting {
+                    earlier.state = State::Passed;
+                }
+            }
+        }
+        self.trim();
+    }
+
+    /// Whether what the completion says of checksums is so.
+    fn flags(&self, c: RxCompDesc, bad: What, ledger: &mut Ledger) {
+        ledger.premise(RX_016);
+        let frame = &self.scratch[..];
+        let ip = Ip::parse(frame);
+        let said = (c.v4(), c.v6(), c.tcp(), c.udp(), c.frg());
+        let truth = ip.as_ref().map_or((false, false, false, false, false), |ip| {
+            let whole = !ip.fragment;
+            (!ip.v6, ip.v6, whole && ip.protocol == TCP, whole && ip.protocol == UDP, ip.fragment)
+        });
+        // What is said must be true; less than everything may be said.
+        let invented = said.0 && !truth.0
+            || said.1 && !truth.1
+            || (said.2 && ip.is_some_and(|ip| ip.protocol != TCP))
+            || (said.3 && ip.is_some_and(|ip| ip.protocol != UDP));
+        let mut holds = !invented;
+        if c.cnc() {
+            holds &= !c.tuc() && !c.ipc();
+        } else {
+            let allowed = self.features.0 & feature::RXCSUM != 0;
+            match ip {
+                Some(ip) if allowed && (c.v4() || c.v6()) => {
+                    holds &= ip.v6 || c.ipc() == ip.header_good(frame);
+                    let transport = (c.tcp() || c.udp()) && !c.frg() && !ip.fragment;
+                    holds &= if transport { c.tuc() == ip.transport_good(frame) } else { !c.tuc() };
+                }
+                _ => holds = false,
+            }
+        }
+        if !holds {
+            ledger.violated(RX_016, bad);
+        }
+    }
+
+    /// Nothing more can happen: what had to arrive has arrived. `ready` as for `offered`.
+    pub fn idle(&mut self, ready: bool, rings: &Rings, ledger: &mut Ledger) {
+        for at in 0..self.offers.len() {
+            let offer = &self.offers[at];
+            if offer.state == State::Delivered {
+                continue;
+            }
+            if ready && offer.obliged {
+                self.missing(offer, ledger);
+            }
+            let len = offer.frame.len().max(MIN_FRAME);
+            let queue = self.queues.get(usize::from(offer.queue));
+            let room = queue.is_some_and(|q| q.has_room(1, len, rings.max_rx_sg));
+            let refused = if let Verdict::No(clause) = offer.verdict {
+                ledger.premise(clause);
+                true
+            } else {
+                false
+            };
+            // A frame that waits for buffers may still arrive; one that found them and did not will not.
+            if offer.state == State::Passed || offer.obliged || refused || (ready && room) {
+                let (queue, verdict) = (offer.queue, offer.verdict);
+                self.offers[at].state = State::Delivered;
+                self.lose(queue, verdict);
+            }
+        }
+        self.trim();
+        self.unsettled &= !ready;
+        self.features = (rings.features, rings.features);
+    }
+
+    /// A frame that had to arrive did not.
+    #[cold]
+    fn missing(&self, offer: &Offer, ledger: &mut Ledger) {
+        let what = What::Undelivered { len: offer.frame.len(), offered_at: offer.offered_at };
+        ledger.premise(CON_002);
+        ledger.violated(CON_002, what);
+        if offer.switches < self.switches {
+            ledger.violated(WAK_001, what);
+        }
+        if let Verdict::Yes(clause @ (FLT_001 | FLT_004 | FLT_005)) = offer.verdict {
+            ledger.premise(clause);
+            ledger.violated(clause, what);
+        }
+        if self.switches > 0 {
+            ledger.violated(CFG_001, what);
+        }
+    }
+}
+
+impl Queue {
+    /// Whether `count` frames of `len` bytes surely find buffers.
+    fn has_room(&self, count: usize, len: usize, max_sg: u16) -> bool {
+        let mut at = [0, 0];
+        for _ in 0..count {
+            let Some(skip) = self.posted[0].iter().skip(at[0]).position(|b| !b.posting.body) else { return false };
+            at[0] += skip;
+            let mut ring = 0;
+            let mut left = len;
+            let mut used = 0;
+            loop {
+                let Some(buffer) = self.posted[ring].get(at[ring]) else { return false };
+                at[ring] += 1;
+                used += 1;
+                if !buffer.mapped || buffer.posting.len == 0 || (max_sg != 0 && used > max_sg) {
+                    return false;
+                }
+                left = left.saturating_sub(buffer.posting.len as usize);
+                if left == 0 {
+                    break;
+                }
+                ring = usize::from(!self.posted[0].get(at[0]).is_some_and(|b| b.posting.body));
+                if ring == 1 && !self.posted[1].get(at[1]).is_some_and(|b| b.posting.body) {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}
+
+/// The posted buffer with descriptor `index`; those before it are consumed with it.
+fn take(posted: &mut VecDeque<Buffer>, index: u32, cells: u32) -> Option<Buffer> {
+    let front = posted.front()?.posting.index;
+    if index >= cells {
+        return None;
+    }
+    let ahead = if index >= front { index - front } else { index + cells - front };
+    let buffer = *posted.get(ahead as usize)?;
+    posted.drain(..=ahead as usize);
+    Some(buffer)
+}
+
+/// Whether `got` is `frame` as it must be delivered: without its tag where `c` says so, padded to the shortest length.
+fn same(frame: &[u8], got: &[u8], c: RxCompDesc) -> bool {
+    let (from, len) = if c.ts() {
+        if frame.len() < 18 || frame[12..14] != TAG || frame[14..16] != c.tci().to_be_bytes() {
+            return false;
+        }
+        (16, frame.len() - 4)
+    } else {
+        (12.min(frame.len()), frame.len())
+    };
+    if got.len() != len.max(MIN_FRAME) {
+        return false;
+    }
+    let head = 12.min(frame.len());
+    got[..head] == frame[..head] && got[head..len] == frame[from..] && got[len..].iter().all(|&b| b == 0)
+}

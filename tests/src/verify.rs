@@ -1,0 +1,94 @@
+//! The main job: everything that can be checked with nothing installed.
+
+use model::mutant::Mutant;
+use serde::Serialize;
+use spec::profile::Profile;
+
+/// What to do, and how much of it.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The device profile.
+    pub profile: &'static Profile,
+    /// Packets of the campaign, both directions together.
+    pub packets: u64,
+    /// Switches of the campaign.
+    pub switches: u64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// A planted bug, to show that it is found; needs the feature `mutants`.
+    pub mutant: Option<Mutant>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { profile: &Profile::REFERENCE, packets: 300_000, switches: 6_000, seed: 1, mutant: None }
+    }
+}
+
+/// One clause in the verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClauseRow {
+    /// Its id.
+    pub id: &'static str,
+    /// How often its premise held.
+    pub exercised: u64,
+    /// How often it was violated.
+    pub violated: u64,
+}
+
+/// One recording in the verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordingRow {
+    /// Its name.
+    pub name: String,
+    /// Register reads predicted.
+    pub reads: u64,
+    /// Deviations of the profile that the replay relied on.
+    pub deviations: Vec<&'static str>,
+    /// What did not hold; empty when all of it did.
+    pub failures: Vec<String>,
+}
+
+/// What the campaign did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Campaign {
+    /// Packets the guest sent.
+    pub sent: u64,
+    /// Frames the guest received.
+    pub received: u64,
+    /// Switches made.
+    pub switches: u64,
+    /// Switches that were undone for a reason of the guest's state or the wire's.
+    pub undone: u64,
+    /// Frames lost.
+    pub lost: u64,
+    /// Frames doubled.
+    pub duplicated: u64,
+    /// Frames out of order.
+    pub reordered: u64,
+    /// Wake-ups missed.
+    pub missed_wakeups: u64,
+    /// Most steps that a switch took.
+    pub longest_switch: u64,
+}
+
+/// The whole verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// Version of this report's schema.
+    pub schema: u32,
+    /// Profile.
+    pub profile: &'static str,
+    /// Seed.
+    pub seed: u64,
+    /// The campaign.
+    pub campaign: Campaign,
+    /// Every clause.
+    pub clauses: Vec<ClauseRow>,
+    /// Every recording.
+    pub recordings: Vec<RecordingRow>,
+    /// What did not hold, a sentence each with its clause first; empty when everything held.
+    pub failures: Vec<String>,
+    /// Whether everything held and every clause was exercised.
+    pub holds: bool,
+}
