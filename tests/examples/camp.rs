@@ -7,7 +7,7 @@ fn main() {
     let t = std::time::Instant::now();
     let f = vnic::campaign::run(&s, Planted::NONE, &mut |_, _| {});
     println!("{:?} sent {} recv {} sw {} undone {} longest {} stuck {:?}", t.elapsed(), f.sent, f.received, f.switches, f.undone, f.longest_switch, f.stuck);
-    for v in &f.violations { println!("{v:?}"); }
+    for v in &f.violations { println!("{v:?} {}", v.2.clause.id()); }
     for v in &f.breaches { println!("{v:?}"); }
-    for (c, p, v) in f.tally.iter() { if v > 0 || p == 0 { println!("{} {} {}", c.id, p, v); } }
+    if a.len() > 4 { for (c, p, v) in f.tally.iter() { if v > 0 || p == 0 { println!("{} {} {}", c.id, p, v); } } }
 }

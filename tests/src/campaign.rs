@@ -8,6 +8,7 @@ use model::machine::{Mode, Rig};
 use model::migrate::Outcome;
 use model::mutant::Planted;
 use spec::clause::Tally;
+use spec::event::Tap;
 use spec::frame::Dice;
 use spec::monitor::{Judges, Violation};
 use spec::profile::Profile;
@@ -190,9 +191,7 @@ fn run_course(
         if let Some(&breach) = rig.machine.guest.breaches().first() {
             findings.breaches.push((course.name, epoch, breach));
         }
-        if let Some(violation) = judges.violations().first() {
-            findings.violations.push((course.name, epoch, violation.clone()));
-        }
+        findings.violations.extend(judges.violations().iter().map(|&violation| (course.name, epoch, violation)));
         if !findings.is_clean() {
             break;
         }
@@ -203,10 +202,11 @@ fn run_course(
     findings.tally.merge(&judges.verdict().tally);
 }
 
-fn run_epoch(
+/// One epoch: a burst, perhaps a switch in the middle of it, and rest. False when the machine did not come to rest.
+pub fn run_epoch<T: Tap>(
     course: &Course,
     rig: &mut Rig,
-    judges: &mut Judges,
+    judges: &mut T,
     dice: &mut Dice,
     epoch: u64,
     switch: bool,
@@ -246,6 +246,7 @@ fn run_epoch(
         let to = if rig.machine.system.mode() == Mode::Software { Side::Hardware } else { Side::Software };
         let finish = if dice.once_in(2) { Finish::Drain } else { Finish::Rollback };
         let ingress = [Ingress::A, Ingress::B, Ingress::C, Ingress::D][dice.below(4) as usize];
+        if std::env::var("DBG").is_ok() { eprintln!("epoch {epoch} {to:?} {finish:?} {ingress:?}"); }
         let asked = rig.apply(&Op::Switch { to, finish, ingress }, judges) && rig.machine.system.switching();
         let mut length = 0;
         while rig.machine.system.switching() && rig.one_step(dice, judges) {

@@ -93,10 +93,10 @@ impl Posted {
             }
         }
         for (q, ((posted, setup), at)) in self.rx.iter().zip(&activation.rx).zip(&progress.rx).enumerate() {
-            for ring in 0..2 {
+            for (ring, &posted) in posted.iter().enumerate() {
                 if setup.ring_size[ring] != 0 && at.stopped.is_none() {
                     let rq = (2 * q + ring) as u8;
-                    ops.push(Op::Write(Register::Rq(rq, RqReg::PostedIndex), u64::from(posted[ring])));
+                    ops.push(Op::Write(Register::Rq(rq, RqReg::PostedIndex), u64::from(posted)));
                 }
             }
         }
@@ -195,7 +195,7 @@ fn receive(activation: &Activation, progress: &Progress, posted: &Posted, plante
     for (q, ((setup, at), claim)) in activation.rx.iter().zip(&progress.rx).zip(&posted.rx).enumerate() {
         let cq = FIRST_RX_CQ + q as u8;
         completion_queue(cq, setup.comp_pa, setup.comp_size, at.comp, setup.vector, planted, ops);
-        for ring in 0..2 {
+        for (ring, &claim) in claim.iter().enumerate() {
             let rq = (2 * q + ring) as u8;
             let size = setup.ring_size[ring];
             let mut set = |reg, value: u64| ops.push(Op::Write(Register::Rq(rq, reg), value));
@@ -207,7 +207,7 @@ fn receive(activation: &Activation, progress: &Progress, posted: &Posted, plante
             set(RqReg::DroppedPacketCount, 0);
             set(RqReg::ErrorStatus, at.stopped.map_or(0, |error| u64::from(error.code())));
             set(RqReg::FetchIndex, fetch_index(at.next[ring], size, planted));
-            set(RqReg::PostedIndex, u64::from(claim[ring]));
+            set(RqReg::PostedIndex, u64::from(claim));
             let mut spill = DataRing::default();
             if ring == 0 && setup.ring_size[1] != 0 {
                 spill.set_spill(true);

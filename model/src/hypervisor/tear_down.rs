@@ -159,12 +159,12 @@ pub fn capture(
     for (q, setup) in activation.rx.iter().enumerate() {
         let mut next = [RingIndex::START; 2];
         let mut stopped = None;
-        for ring in 0..2 {
+        for (ring, next) in next.iter_mut().enumerate() {
             let rq = |reg| Register::Rq((2 * q + ring) as u8, reg);
             reader.stopped(rq(RqReg::Running))?;
             if setup.ring_size[ring] != 0 {
                 let place = (setup.ring_pa[ring], setup.ring_size[ring]);
-                next[ring] = reader.next(Ring::Rx, place, (rq(RqReg::FetchIndex), rq(RqReg::PostedIndex)))?;
+                *next = reader.next(Ring::Rx, place, (rq(RqReg::FetchIndex), rq(RqReg::PostedIndex)))?;
             }
             stopped = stopped.or(stop_reason(reader.adapter.peek(rq(RqReg::ErrorStatus))));
         }

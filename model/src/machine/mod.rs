@@ -101,20 +101,12 @@ impl Machine {
             }
         }
         if system.pci.bus_master() {
-            match system.mode {
-                Mode::Software => {
-                    bodies.clear();
-                    system.body.units(bodies);
-                    into.extend(bodies.iter().copied().map(Action::Body));
-                }
-                Mode::Hardware => {
-                    adapters.clear();
-                    system.adapter.units(adapters);
-                    into.extend(adapters.iter().copied().map(Action::Adapter));
-                }
+            if system.body_runs() {
+                bodies.clear();
+                system.body.units(bodies);
+                into.extend(bodies.iter().copied().map(Action::Body));
             }
-            if system.mode == Mode::Software && system.switching() {
-                // While hardware is being entered, the adapter may step too: it learns and runs before the commit is told.
+            if system.adapter_runs() {
                 adapters.clear();
                 system.adapter.units(adapters);
                 into.extend(adapters.iter().copied().map(Action::Adapter));
@@ -191,10 +183,10 @@ impl Machine {
             busy = true;
         }
         if system.pci.bus_master() {
-            if system.mode == Mode::Software {
+            if system.body_runs() {
                 busy |= system.run_body(BURST, tap) > 0;
             }
-            if system.mode == Mode::Hardware || system.switching() {
+            if system.adapter_runs() {
                 busy |= system.run_adapter(BURST, tap) > 0;
             }
         }

@@ -54,6 +54,8 @@ pub struct System {
     pub(crate) last_switch: Option<Outcome>,
     /// The vCPUs are stopped by a switch.
     pub(crate) frozen: bool,
+    /// The software body stands still: its state has been taken and it may yet go on.
+    pub(crate) body_held: bool,
     pub(crate) messages: u32,
     pub(crate) line: bool,
     pub(crate) planted: Planted,
@@ -94,6 +96,7 @@ impl System {
             switch: None,
             last_switch: None,
             frozen: false,
+            body_held: false,
             messages: 0,
             line: false,
             planted: Planted::NONE,
@@ -140,6 +143,16 @@ impl System {
     /// Which body backs the guest now.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The software body may step.
+    pub(crate) fn body_runs(&self) -> bool {
+        self.mode == Mode::Software && !self.body_held
+    }
+
+    /// The adapter may step: it backs the guest, or a switch is programming it.
+    pub(crate) fn adapter_runs(&self) -> bool {
+        self.mode == Mode::Hardware || self.switching()
     }
 
     /// A switch is under way.
@@ -392,7 +405,7 @@ impl System {
 
     /// The guest's port has a frame and the software body takes one.
     pub(crate) fn can_deliver(&self) -> bool {
-        self.net.can_deliver() && self.mode == Mode::Software && self.body.has_room()
+        self.net.can_deliver() && self.body_runs() && self.body.has_room()
     }
 
     /// The guest's port delivers one frame to the software body; false when it took none.
@@ -406,6 +419,7 @@ impl System {
         self.phase = None;
         self.switch = None;
         self.frozen = false;
+        self.body_held = false;
         self.mode = Mode::Software;
         self.cool_adapter();
         self.plane.function_reset();

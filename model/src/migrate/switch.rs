@@ -186,6 +186,7 @@ impl Switch {
             Stage::CommitHardware => {
                 system.write_control_words(1, system.profile.tx_threshold, tap);
                 system.mode = Mode::Hardware;
+                system.body_held = false;
                 system.base = self.canon.progress.clone();
                 tap.stimulus(Stimulus::Switched { hardware: true }, &system.memory);
                 Went::On
@@ -220,11 +221,11 @@ impl Switch {
             Some(program) => program,
             None => Program::new(ops(system, self), system.profile.drain_budget),
         };
-        match program.step(&mut system.adapter) {
-            Poll::Pending => {
-                self.program = Some(program);
-                Went::Waiting
-            }
+        let poll = program.step(&mut system.adapter);
+        // A finished one stays for whoever wants what it read.
+        self.program = Some(program);
+        match poll {
+            Poll::Pending => Went::Waiting,
             Poll::Done => Went::On,
             Poll::Failed(_) => Went::Failed(late),
         }
@@ -352,10 +353,13 @@ impl Switch {
             system.body.roll_back();
         }
         match (system.body.progress(), self.plan.tx) {
-            (Ok(_), TxMode::RollBack) => Went::On,
-            (Ok(_), TxMode::Drain) if late || system.body.is_idle() => Went::On,
             (Err(_), _) if late => Went::Failed(Reason::WireBusy),
-            _ => Went::Waiting,
+            (Err(_), _) => Went::Waiting,
+            (Ok(_), TxMode::Drain) if !late && !system.body.is_idle() => Went::Waiting,
+            (Ok(_), _) => {
+                system.body_held = true;
+                Went::On
+            }
         }
     }
 
@@ -405,6 +409,7 @@ impl Switch {
             Direction::Enter => {
                 system.cool_adapter();
                 system.net.set_port(Port::Open);
+                system.body_held = false;
                 system.body.rescan();
                 Went::On
             }

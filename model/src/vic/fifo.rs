@@ -75,6 +75,7 @@ impl Cq {
     }
 
     /// The address and cell of the next entry with its colour, and the place moves on; nothing where the ring is not usable.
+    #[inline]
     pub fn place(&mut self, mut cell: u128, stuck: bool) -> Option<(u64, u128)> {
         if !self.entry_enable || self.tail >= self.ring_size {
             return None;

@@ -130,9 +130,9 @@ pub struct Adapter {
 /// What the control block of a ring must not say when it is enabled.
 fn ring_is_bad(limits: &Limits, most: u32, base: u64, size: u32, cq: u32) -> bool {
     size == 0
-        || size % limits.ring_step.max(1) != 0
+        || !size.is_multiple_of(limits.ring_step.max(1))
         || size > most
-        || base % limits.ring_align.max(1) != 0
+        || !base.is_multiple_of(limits.ring_align.max(1))
         || base.checked_add(u64::from(size) * CELL_BYTES).is_none()
         || cq as usize >= CQS
 }
@@ -304,6 +304,7 @@ impl Adapter {
     }
 
     /// An event for an interrupt block; one that does not exist takes none.
+    #[inline]
     fn credit(&mut self, block: u32) {
         let lost = self.planted.is(Mutant::HwCreditsLost);
         if let Some(intr) = self.intrs.get_mut(block as usize) {
@@ -311,6 +312,7 @@ impl Adapter {
         }
     }
 
+    #[inline]
     fn fifo_room(&self) -> bool {
         self.fifo.entries.len() < self.profile.adapter.write_fifo.max(1)
     }
@@ -349,6 +351,7 @@ impl Adapter {
     }
 
     /// One step of one part: at most one access to the world. A part that can do nothing does nothing.
+    #[inline]
     pub fn step(&mut self, unit: Unit, host: &mut impl Host) {
         if !self.possible(unit) {
             return;
@@ -376,6 +379,7 @@ impl Adapter {
     }
 
     /// Lets the oldest posted write leave.
+    #[inline]
     fn out(&mut self, host: &mut impl Host) {
         match self.fifo.entries.pop_front() {
             None => {}
@@ -441,6 +445,7 @@ impl Adapter {
         }
     }
 
+    #[inline]
     fn drain(&mut self, unit: Unit, host: &mut impl Host, left: &mut u32) {
         while *left > 0 && self.possible(unit) {
             self.step(unit, host);

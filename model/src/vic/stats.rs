@@ -50,6 +50,7 @@ impl Counters {
     }
 
     /// A frame went out, as a segment or whole.
+    #[inline]
     pub fn sent(&mut self, queue: u8, frame: &[u8], segment: bool) {
         let bytes = frame.len() as u64;
         let tx = &mut self.tx[usize::from(queue)];

@@ -101,7 +101,7 @@ impl Rig {
     }
 
     fn tx_cell(&self, at: u64) -> (u64, bool) {
-        (TX + at % u64::from(self.size) * 16, at / u64::from(self.size) % 2 == 0)
+        (TX + at % u64::from(self.size) * 16, (at / u64::from(self.size)).is_multiple_of(2))
     }
 
     /// Posts a packet of pieces, each 20 bytes of (seed 1, id = packet number) but the first, which has the header.
@@ -139,7 +139,7 @@ impl Rig {
         loop {
             let size = u64::from(self.size);
             let cell: TxCompDesc = self.host.memory.get(TX_COMP + *entries % size * 16).unwrap();
-            if cell.generation() != (*entries / size % 2 == 0) {
+            if cell.generation() != (*entries / size).is_multiple_of(2) {
                 return;
             }
             *entries += 1;
@@ -161,7 +161,7 @@ impl Rig {
             desc.set_addr(self.buffer(ring, at % size));
             desc.set_len(len);
             desc.set_btype(body(at));
-            desc.set_generation(at / size % 2 == 0);
+            desc.set_generation((at / size).is_multiple_of(2));
             self.host.memory.put(RX[ring] + at % size * 16, desc).unwrap();
             self.filled[ring] += 1;
         }
@@ -179,7 +179,7 @@ impl Rig {
         let mut frame = Vec::new();
         loop {
             let cell: RxCompDesc = self.host.memory.get(RX_COMP + self.seen % entries * 16).unwrap();
-            if cell.generation() != (self.seen / entries % 2 == 0) {
+            if cell.generation() != (self.seen / entries).is_multiple_of(2) {
                 assert!(frame.is_empty(), "half a packet");
                 return None;
             }
@@ -421,7 +421,9 @@ fn a_segmented_packet_of_which_a_frame_went_out_is_finished_by_a_stop() {
     packet[46] = 0x50;
     rig.post(&packet, 1);
     let mut desc = rig.host.memory.get::<TxDesc>(TX).unwrap();
-    (desc.set_om(3), desc.set_hlen(54), desc.set_msscof(100));
+    desc.set_om(3);
+    desc.set_hlen(54);
+    desc.set_msscof(100);
     rig.host.memory.put(TX, desc).unwrap();
     rig.post(&frame(1, 60), 1);
     rig.doorbell();

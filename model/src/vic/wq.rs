@@ -54,10 +54,19 @@ pub struct Packet {
 
 impl Packet {
     fn clear(&mut self) {
-        let (mut fragments, mut bytes) = (core::mem::take(&mut self.fragments), core::mem::take(&mut self.bytes));
-        fragments.clear();
-        bytes.clear();
-        *self = Self { fragments, bytes, ..Self::default() };
+        self.stage = Stage::Gather;
+        self.sop = Cursor::default();
+        self.cells = 0;
+        self.last = 0;
+        self.completion = false;
+        self.unknown_kind = false;
+        self.first = TxDesc::default();
+        self.fragments.clear();
+        self.read = 0;
+        self.total = 0;
+        self.bytes.clear();
+        self.plan = Plan::Whole;
+        self.sent = 0;
     }
 }
 
@@ -81,11 +90,12 @@ pub struct Wq {
     /// Cells from `head` to `ahead`.
     outstanding: u32,
     cache: VecDeque<u128>,
-    pipeline: VecDeque<Packet>,
+    /// Boxed, so that passing from stage to stage moves no bytes.
+    pipeline: VecDeque<Box<Packet>>,
     /// Half a packet was seen; nothing is fetched until the next doorbell.
     blocked: bool,
     wire_busy: bool,
-    spare: Pool<Packet>,
+    spare: Pool<Box<Packet>>,
 }
 
 impl Wq {
@@ -111,30 +121,36 @@ impl Wq {
         self.engine == Engine::Stopped && self.cache.is_empty() && self.pipeline.is_empty()
     }
 
+    #[inline]
     fn gathering(&self) -> bool {
         self.pipeline.back().is_some_and(|p| p.stage == Stage::Gather)
     }
 
     /// Every cell but one belongs to a packet without an end: one look further tells whether it ever ends.
+    #[inline]
     fn endless(&self) -> bool {
         self.outstanding + 1 == self.ring_size && self.pipeline.len() == 1 && self.gathering() && self.cache.is_empty()
     }
 
     /// A fetch is possible but for room in the cache.
+    #[inline]
     fn wants_cell(&self) -> bool {
         self.engine == Engine::Running
             && !self.blocked
             && ((self.ahead.at != self.posted && self.outstanding + 1 < self.ring_size) || self.endless())
     }
 
+    #[inline]
     pub(super) fn can_fetch(&self, profile: &Profile) -> bool {
         self.engine == Engine::Learning || (self.cache.len() < profile.adapter.cache.max(1) && self.wants_cell())
     }
 
+    #[inline]
     pub(super) fn can_read(&self) -> bool {
         self.pipeline.iter().any(|p| p.stage == Stage::Read)
     }
 
+    #[inline]
     pub(super) fn can_send(&self) -> bool {
         self.pipeline.front().is_some_and(|p| match p.stage {
             Stage::Ready => !self.wire_busy,
@@ -188,7 +204,8 @@ impl Wq {
         self.ahead.advance(self.outstanding, self.ring_size);
     }
 
-    fn recycle(&mut self, mut packet: Packet) {
+    #[inline]
+    fn recycle(&mut self, mut packet: Box<Packet>) {
         packet.clear();
         self.spare.put(packet);
     }
@@ -323,6 +340,7 @@ impl Adapter {
     }
 
     /// Learns the generation, or fetches one cell ahead.
+    #[inline]
     pub(super) fn wq_fetch(&mut self, q: u8, host: &mut impl Host) {
         let trusting = self.planted.is(Mutant::HwTrustsDoorbell);
         let profile = self.profile;
@@ -355,6 +373,7 @@ impl Adapter {
     }
 
     /// Reads one fragment.
+    #[inline]
     pub(super) fn wq_read(&mut self, q: u8, host: &mut impl Host) {
         let zero_udp = self.planted.is(Mutant::HwUdpZeroChecksum);
         let wq = &mut self.wqs[usize::from(q)];
@@ -379,6 +398,7 @@ impl Adapter {
     }
 
     /// Hands one frame to the wire; with the last frame of a packet its descriptors are done with.
+    #[inline]
     pub(super) fn wq_send(&mut self, q: u8, host: &mut impl Host) {
         let profile = self.profile;
         let wq = &mut self.wqs[usize::from(q)];

@@ -288,7 +288,6 @@ impl Plane {
 
     /// The answer of a command that only tells something; 0 for those that do something, and did it.
     fn answer(&self, command: Command) -> u32 {
-        let known = command.since() <= self.state.version;
         match command {
             Command::ActivateDev => u32::from(!self.is_active()) * REFUSED,
             Command::GetLink if self.state.link_up => self.profile.link_up,
@@ -297,7 +296,6 @@ impl Plane {
             Command::GetDidLo => u32::from(DEVICE),
             Command::GetDidHi => REVISION,
             Command::GetAdaptiveRingInfo => u32::from(self.profile.has(Deviation::AdaptiveRingDisabled)),
-            Command::GetDcr0Reg if known => 0,
             // Unknown and later commands, GET_CONF_INTR (automatic) and the rest: 0 is what every driver takes.
             _ => 0,
         }

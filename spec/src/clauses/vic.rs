@@ -15,27 +15,6 @@ pub const TABLE: &[Clause] = &[
     ),
     row("VIC-WQ-002", Stated, Case, "posted and fetch equal means empty", "linux enic vnic_wq.h, vnic_wq_desc_used"),
     row(
-        "VIC-WQ-003",
-        Stated,
-        Case,
-        "an enabled queue starts at the fetch index that was written while it was disabled",
-        "linux enic vnic_wq.c, enic_wq_init_start",
-    ),
-    row(
-        "VIC-RQ-002",
-        Stated,
-        Case,
-        "buffers are used in ring order, one completion each",
-        "linux enic enic_rq.c, enic_rq_service",
-    ),
-    row(
-        "VIC-RQ-006",
-        Inferred,
-        Case,
-        "without buffers, or disabled, frames are counted and never completed",
-        "linux enic enic_rq.c, enic_rq_service",
-    ),
-    row(
         "VIC-RQ-007",
         Stated,
         Case,
@@ -63,7 +42,6 @@ pub const TABLE: &[Clause] = &[
         "a completion queue wraps at its size, power of two or not",
         "linux enic vnic_cq.h, vnic_cq_inc_to_clean",
     ),
-    row("VIC-CQ-005", Stated, Case, "cq_tail reads as the next slot", "dpdk enic_ethdev.c, enicpmd_dev_rx_queue_count"),
     row(
         "VIC-REG-004",
         Stated,
@@ -77,20 +55,6 @@ pub const TABLE: &[Clause] = &[
         Property,
         "a queue whose running reads 0 does no DMA and completes nothing",
         "linux enic vnic_wq.c, vnic_wq_disable",
-    ),
-    row(
-        "VIC-REG-007",
-        Stated,
-        Case,
-        "what is written to a stopped queue's registers reads back",
-        "linux enic vnic_wq.c, enic_wq_init_start",
-    ),
-    row(
-        "VIC-INT-001",
-        Stated,
-        Case,
-        "a credit return subtracts its credits and unmasks or restarts the timer as its bits say",
-        "linux enic vnic_intr.h, vnic_intr_return_credits",
     ),
     row(
         "VIC-INT-002",
@@ -112,20 +76,6 @@ pub const TABLE: &[Clause] = &[
         Property,
         "a masked block keeps collecting events",
         "linux enic enic_main.c, enic_open",
-    ),
-    row(
-        "VIC-DC-001",
-        Stated,
-        Case,
-        "BUSY is set only between the write of a command and its end",
-        "linux enic vnic_dev.c, _vnic_dev_cmd",
-    ),
-    row(
-        "VIC-DC-002",
-        Stated,
-        Case,
-        "a failed command sets ERROR with its code in the first argument",
-        "linux enic vnic_dev.c, _vnic_dev_cmd",
     ),
     row("VIC-DC-007", Stated, Case, "an unknown command fails with code 5", "linux enic vnic_dev.c, vnic_dev_capable"),
 ];

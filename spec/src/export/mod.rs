@@ -107,7 +107,25 @@ pub fn codes() -> Vec<Codes> {
 /// A doc comment on one line, without the source that follows its sentence.
 pub(crate) fn sentence(doc: &str) -> String {
     let text = doc.split("Source:").next().unwrap_or_default();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let mut out = String::new();
+    for word in text.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(&unlinked(word));
+    }
+    out
+}
+
+/// A word without the link that rustdoc makes of it.
+fn unlinked(word: &str) -> String {
+    let Some((before, rest)) = word.split_once("[`") else { return word.to_string() };
+    let Some((name, after)) = rest.split_once("`]") else { return word.to_string() };
+    let after = match after.strip_prefix('(').and_then(|a| a.split_once(')')) {
+        Some((_, after)) => after,
+        None => after,
+    };
+    format!("{before}`{name}`{after}")
 }
 
 /// What a doc comment names as its source, if it does.

@@ -187,6 +187,12 @@ impl Ledger {
         self.tally.premise(clause);
     }
 
+    /// The premise of `clause` held `times`.
+    #[inline]
+    pub(super) fn premises(&mut self, clause: Index, times: u64) {
+        self.tally.premises(clause, times);
+    }
+
     /// `clause` was broken. Its premise counts where it is looked at, not here.
     #[cold]
     pub(super) fn violated(&mut self, clause: Index, what: What) {

@@ -94,6 +94,8 @@ pub struct Judges {
     wire: bool,
     /// The link is not known to be down, and no queue is known to have stopped.
     link: Link,
+    /// What GET_LINK answered last.
+    carrier: Link,
     /// `DS.ecr` as last seen.
     ecr: u32,
     last_command: u32,
@@ -138,6 +140,7 @@ impl Judges {
             ledger: Book::default(),
             wire: true,
             link: Link::Up,
+            carrier: Link::Up,
             ecr: 0,
             last_command: 0,
             quiet: false,
@@ -182,6 +185,11 @@ impl Judges {
     /// One observation goes to every judge it concerns.
     fn observe(&mut self, observation: Observation<'_>, memory: &dyn GuestView) {
         let Self { rings, ledger, tx, rx, wake, stats, .. } = self;
+        if let Observation::Sent { .. } | Observation::TxCompleted { .. } | Observation::RxCompleted { .. } = observation {
+            // Whether the counters show this already cannot be told.
+            stats.quiet = false;
+            self.quiet = false;
+        }
         match observation {
             Observation::Started => {
                 tx.start(rings.tx.len());
@@ -190,6 +198,10 @@ impl Judges {
                 wake.forget();
             }
             Observation::Stopped { reset } => {
+                if self.eyes != Eyes::Poll {
+                    ledger.premise(ids::LIF_001);
+                    ledger.premise(ids::LIF_005);
+                }
                 tx.stop();
                 rx.stop();
                 if reset { wake.reset() } else { wake.forget() }
@@ -241,10 +253,19 @@ impl Judges {
         let fresh = word & !self.ecr;
         self.ecr = word;
         if fresh & (ecr::LINK | ecr::TQERR | ecr::RQERR) != 0 {
-            self.link = Link::Doubtful;
+            self.flow(Link::Doubtful, memory);
         }
         if fresh != 0 {
             self.observe(Observation::Event, memory);
+        }
+    }
+
+    /// Frames may, or may not, be expected to flow from now on. In doubt, what is under way may be dropped.
+    fn flow(&mut self, link: Link, memory: &dyn GuestView) {
+        self.link = link;
+        self.tx.doubt(link == Link::Doubtful);
+        if link == Link::Doubtful {
+            self.observe(Observation::Changed, memory);
         }
     }
 }

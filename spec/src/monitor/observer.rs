@@ -5,6 +5,7 @@ use super::layout::{Phase, Rings, at};
 use super::posting::{RxPosting, TxPosting};
 use super::{Eyes, Judges, Link, What};
 use crate::event::{Bar, Effect, GuestView, Stimulus, Tap};
+use crate::vmxnet3::command::ecr;
 use crate::vmxnet3::shared::ECR_OFFSET;
 use crate::vmxnet3::{Bar0, Bar1, Command};
 
@@ -197,7 +198,7 @@ impl Judges {
                     None => Phase::Inactive,
                 };
                 if self.rings.phase == Phase::Starting {
-                    self.link = Link::Up;
+                    self.link = self.carrier;
                     self.ecr = at::<u32>(memory, self.rings.shared, ECR_OFFSET).unwrap_or(0);
                     self.postings.start(&self.rings);
                     self.observe(Observation::Started, memory);
@@ -209,10 +210,12 @@ impl Judges {
                 self.observe(Observation::Stopped { reset: false }, memory);
             }
             Command::QuiesceDev | Command::ResetDev => {
-                if self.rings.live() || self.rings.phase == Phase::Unknown {
+                let reset = command == Command::ResetDev;
+                if self.rings.live() {
                     self.rings.phase = Phase::Stopping;
-                } else if command == Command::ResetDev {
-                    self.observe(Observation::Stopped { reset: true }, memory);
+                } else if reset || self.rings.phase == Phase::Unknown {
+                    self.rings.phase = Phase::Inactive;
+                    self.observe(Observation::Stopped { reset }, memory);
                 }
             }
             Command::GetStats if self.rings.live() => {
@@ -258,8 +261,11 @@ impl Judges {
                     self.observe(Observation::Changed, memory);
                 }
                 Some(Bar1::Cmd) => self.command(Command::from(value), memory),
-                // The device clears bits inside this write.
-                Some(Bar1::Ecr) => self.ecr &= !value,
+                Some(Bar1::Ecr) => {
+                    // The device clears bits inside this write.
+                    self.ecr &= !value;
+                    self.wake.acknowledged(self.rings.event_vector);
+                }
                 _ => {}
             },
             Bar::Bar2 => {}
@@ -278,8 +284,11 @@ impl Judges {
                             self.observe(Observation::Stopped { reset: false }, memory);
                         }
                     }
-                    Command::GetLink if self.ecr & 3 == 0 => {
-                        self.link = if value & 1 == 1 { Link::Up } else { Link::Doubtful };
+                    Command::GetLink => {
+                        self.carrier = if value & 1 == 1 { Link::Up } else { Link::Doubtful };
+                        if self.ecr & (ecr::RQERR | ecr::TQERR) == 0 {
+                            self.flow(self.carrier, memory);
+                        }
                     }
                     _ => {}
                 },

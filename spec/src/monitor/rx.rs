@@ -119,6 +119,9 @@ impl Judge {
         self.queues.resize_with(rings.rx.len(), Queue::default);
         self.unsettled = false;
         self.features = (rings.features, rings.features);
+        for offer in &mut self.offers {
+            offer.queue = rings.rss.queue(&offer.frame, rings.rx.len());
+        }
     }
 
     /// Nothing posted counts any more; frames under way may still arrive after the next activation.
@@ -263,19 +266,24 @@ impl Judge {
         if c.ext1() != 0 || c.ext2() {
             ledger.violated(CMP_001, bad);
         }
-        let Some(buffer) = take(&mut queue.posted[ring], u32::from(c.rxd_idx()), rings.rx[q].rings[ring].cells) else {
-            ledger.premise(RX_005);
+        let len = u32::from(c.len());
+        let index = u32::from(c.rxd_idx());
+        let swapped = queue.fits_other(ring, index, len, c.sop(), snooped);
+        let taken = take(&mut queue.posted[ring], index, rings.rx[q].rings[ring].cells);
+        ledger.check(RX_005, taken.is_some(), || bad);
+        let Some(buffer) = taken else {
+            if swapped {
+                ledger.violated(RX_007, bad);
+            }
             queue.open.spoilt = true;
             queue.open.buffers = if c.eop() { 0 } else { queue.open.buffers + 1 };
-            return ledger.violated(RX_005, bad);
+            return;
         };
-        ledger.premise(RX_005);
-        if c.sop() {
-            ledger.check(RX_003, ring == 0 && !buffer.posting.body, || bad);
-        } else {
-            ledger.check(RX_004, buffer.posting.body, || bad);
+        let placed = if c.sop() { ring == 0 && !buffer.posting.body } else { buffer.posting.body };
+        ledger.check(if c.sop() { RX_003 } else { RX_004 }, placed, || bad);
+        if swapped && (!placed || (snooped && buffer.written < len)) {
+            ledger.violated(RX_007, bad);
         }
-        let len = u32::from(c.len());
         ledger.check(RX_008, len >= 1 && len <= buffer.posting.len, || bad);
         if snooped {
             let written = buffer.written;
@@ -469,6 +477,12 @@ impl Judge {
 }
 
 impl Queue {
+    /// Whether the completion describes the next buffer of the other ring.
+    fn fits_other(&self, ring: usize, index: u32, len: u32, sop: bool, snooped: bool) -> bool {
+        let next = self.posted[1 - ring].front();
+        next.is_some_and(|b| b.posting.index == index && b.posting.body != sop && (!snooped || b.written >= len))
+    }
+
     /// Whether `count` frames of `len` bytes surely find buffers.
     fn has_room(&self, count: usize, len: usize, max_sg: u16) -> bool {
         let mut at = [0, 0];

@@ -87,6 +87,9 @@ pub(super) struct Queue {
     due: u64,
     /// Packets below this number were posted before a switch.
     switched: u64,
+    /// What was `due` and `switched` at the last idle point that judged them.
+    judged: u64,
+    waited: u64,
     /// The latest packet that had a frame sent.
     newest: u64,
     pub totals: Totals,
@@ -98,12 +101,15 @@ pub(super) struct Judge {
     pub queues: Vec<Queue>,
     pool: Vec<Packet>,
     spare: Vec<u8>,
+    /// The link is down or changing, or a queue stopped.
+    doubtful: bool,
 }
 
 impl Judge {
     /// A fresh activation of `queues` queues.
     pub fn start(&mut self, queues: usize) {
         self.stop();
+        self.doubtful = false;
         self.queues.resize_with(queues, Queue::default);
     }
 
@@ -146,6 +152,9 @@ impl Judge {
             }
         }
         (packet.plan, packet.fate) = wire::plan(&posting.head, posting.pieces.len(), &packet.bytes, mapped);
+        if self.doubtful && packet.fate == Fate::Send {
+            packet.fate = Fate::May;
+        }
         packet.frames = packet.plan.frames(&packet.bytes);
         (packet.head, packet.first, packet.last, packet.cq) = (posting.head, posting.first, posting.last, posting.cq);
         (packet.sent, packet.failed, packet.told) = (0, false, false);
@@ -156,6 +165,16 @@ impl Judge {
             // No driver posts over what is not completed; with `cq` clear everywhere nothing retires packets but this.
             self.pool.extend(queue.packets.pop_front());
             queue.done = queue.done.saturating_sub(1);
+        }
+    }
+
+    /// In doubt, packets that would have to be sent may be dropped and counted.
+    pub fn doubt(&mut self, doubtful: bool) {
+        self.doubtful = doubtful;
+        if doubtful {
+            for packet in self.queues.iter_mut().flat_map(|q| &mut q.packets).filter(|p| p.fate == Fate::Send) {
+                packet.fate = Fate::May;
+            }
         }
     }
 
@@ -266,6 +285,12 @@ impl Judge {
     pub fn idle(&mut self, ready: bool, rings: &[TxQueue], memory: &dyn GuestView, ledger: &mut Ledger) {
         for (q, queue) in self.queues.iter_mut().enumerate() {
             queue.totals.undecided = 0;
+            if ready {
+                ledger.premises(TX_014, queue.due.saturating_sub(queue.judged));
+                ledger.premises(WAK_001, queue.switched.saturating_sub(queue.judged.max(queue.waited)));
+                queue.judged = queue.due;
+                queue.waited = queue.switched;
+            }
             if queue.packets.is_empty() {
                 continue;
             }
@@ -279,11 +304,7 @@ impl Judge {
                 if !ready || packet.number >= queue.due || packet.told {
                     continue;
                 }
-                ledger.premise(TX_014);
                 let moved = packet.number < queue.switched;
-                if moved {
-                    ledger.premise(WAK_001);
-                }
                 if !packet.done() && (packet.fate == Fate::Send || packet.sent > 0) {
                     packet.told = true;
                     let what = What::Unsent { queue: q, first: packet.first, posted_at: packet.posted_at };

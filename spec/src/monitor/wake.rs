@@ -87,6 +87,14 @@ impl Judge {
         }
     }
 
+    /// The guest cleared event bits. The same event may have come again meanwhile, which no memory shows.
+    pub fn acknowledged(&mut self, vector: u8) {
+        self.busy = true;
+        if let Some(v) = self.vectors.get_mut(usize::from(vector)) {
+            v.causes = v.causes.max(1);
+        }
+    }
+
     /// RESET_DEV or a function reset: masked, nothing remembered.
     pub fn reset(&mut self) {
         let allowed = self.vectors.map(|v| v.allowed);
@@ -224,6 +232,9 @@ impl Judge {
         for (i, v) in self.vectors.iter_mut().enumerate() {
             v.settled = true;
             let what = What::Raised { vector: i as u16 };
+            if v.moved {
+                ledger.premise(WAK_001);
+            }
             // A raise before its switch was told is the switch's.
             let excused = v.idle_raises.min(v.allowed);
             v.allowed -= excused;
