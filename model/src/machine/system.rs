@@ -317,6 +317,7 @@ impl System {
         self.cool_adapter();
         self.mode = Mode::Software;
         self.net.set_steer(Steer::Switch);
+        self.net.set_port(crate::net::Port::Open);
         tap.stimulus(Stimulus::Switched { hardware: false }, &self.memory);
     }
 

@@ -8,7 +8,7 @@
 //! - [`layout`] learns the configuration, [`posting`] what the guest handed over.
 //! - `tx`, `rx`, `wake`, `access` and `stats` are the judges; [`wire`], [`filter`] and [`rss`] say what a right answer is, without
 //!   the code of any body.
-//! - [`Judges`] is the whole court: a [`Tap`] with a [`Verdict`].
+//! - [`Judges`] is the whole court: a [`Tap`](crate::event::Tap) with a [`Verdict`].
 //!
 //! The guest is taken at its word: judges assume a driver that posts by the rules. Against a hostile guest only
 //! [`Judges::isolation`] means something.
@@ -185,7 +185,9 @@ impl Judges {
     /// One observation goes to every judge it concerns.
     fn observe(&mut self, observation: Observation<'_>, memory: &dyn GuestView) {
         let Self { rings, ledger, tx, rx, wake, stats, .. } = self;
-        if let Observation::Sent { .. } | Observation::TxCompleted { .. } | Observation::RxCompleted { .. } = observation {
+        if let Observation::Sent { .. } | Observation::TxCompleted { .. } | Observation::RxCompleted { .. } =
+            observation
+        {
             // Whether the counters show this already cannot be told.
             stats.quiet = false;
             self.quiet = false;
