@@ -44,7 +44,7 @@ mutants! {
     /// A packet is completed twice.
     SwTxCompletesTwice = "sw-tx-completes-twice", Software, "VMX-TX-008";
     /// Cached descriptors survive a stop.
-    HwStaleCache = "hw-stale-cache", Adapter, "VMX-TX-001";
+    HwStaleCache = "hw-stale-cache", Adapter, "SWI-CON-001";
     /// The ingress FIFO gives its second frame first.
     HwFifoReordered = "hw-fifo-reordered", Adapter, "SWI-ORD-001";
     /// The completion colour does not toggle at the wrap.
@@ -60,7 +60,7 @@ mutants! {
     /// More bytes than the buffer holds are written to it.
     HwRxOverrun = "hw-rx-overrun", Adapter, "VMX-RX-008";
     /// The completion colour of the adapter restarts at 1.
-    MoveColorKept = "move-color-kept", Move, "VMX-TX-010";
+    MoveColorKept = "move-color-kept", Move, "SWI-CMP-001";
     /// The fetch index is programmed one too far.
     MoveIndexOffByOne = "move-index-off-by-one", Move, "SWI-CON-001";
     /// A remembered cause does not travel.
@@ -76,7 +76,7 @@ mutants! {
     /// Hardware counters are not added on leaving.
     MoveCountersLost = "move-counters-lost", Move, "VMX-STA-002";
     /// The posted index claims the whole ring where one cell must be held back.
-    MoveFullRing = "move-full-ring", Move, "SWI-CON-001";
+    MoveFullRing = "move-full-ring", Move, "SWI-CON-002";
 }
 
 impl Mutant {

@@ -134,6 +134,21 @@ pub fn courses(profile: &'static Profile) -> Vec<Course> {
             bounds: Bounds { frame: 9014, segmented: 12_000, ..Bounds::default() },
             burst: 6,
         },
+        Course {
+            name: "every receive cell posted",
+            profile,
+            config: DriverConfig {
+                tx_ring: 64,
+                tx_comp: 64,
+                rx_ring: [32, 32],
+                rx_comp: 64,
+                full_rx_rings: true,
+                ..base.clone()
+            },
+            bytes: 4 << 20,
+            bounds: Bounds { segmented: 3000, ..Bounds::default() },
+            burst: 6,
+        },
         Course { name: "tiny rings", profile: &Profile::SMALL, config: tiny, bytes: 1 << 16, bounds: small, burst: 6 },
     ]
 }
@@ -227,6 +242,13 @@ pub fn run_epoch<T: Tap>(
     if dice.once_in(8) {
         rig.apply(&Op::Wire { ready: false }, judges);
     }
+    if dice.once_in(4) {
+        let (queue, back, steps) = (dice.below(queues) as u8, 1 + dice.below(6) as u32, dice.below(24));
+        rig.ring_stale(queue, back, steps, dice, judges);
+    }
+    if dice.once_in(64) {
+        rig.apply(&Op::Link { up: false }, judges);
+    }
     if dice.once_in(16) {
         let op = match dice.below(6) {
             0 => Op::Stats,
@@ -246,7 +268,6 @@ pub fn run_epoch<T: Tap>(
         let to = if rig.machine.system.mode() == Mode::Software { Side::Hardware } else { Side::Software };
         let finish = if dice.once_in(2) { Finish::Drain } else { Finish::Rollback };
         let ingress = [Ingress::A, Ingress::B, Ingress::C, Ingress::D][dice.below(4) as usize];
-        if std::env::var("DBG").is_ok() { eprintln!("epoch {epoch} {to:?} {finish:?} {ingress:?}"); }
         let asked = rig.apply(&Op::Switch { to, finish, ingress }, judges) && rig.machine.system.switching();
         let mut length = 0;
         while rig.machine.system.switching() && rig.one_step(dice, judges) {
@@ -260,6 +281,7 @@ pub fn run_epoch<T: Tap>(
         }
     }
     rig.apply(&Op::Wire { ready: true }, judges);
+    rig.apply(&Op::Link { up: true }, judges);
     if epoch % 16 == 0 {
         rig.apply(&Op::Stats, judges);
     }

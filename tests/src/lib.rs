@@ -1,4 +1,5 @@
 //! The conformance suite as a library, and what the command is made of.
 
 pub mod campaign;
+pub mod cli;
 pub mod verify;

@@ -1,8 +1,11 @@
 //! The main job: everything that can be checked with nothing installed.
 
-use model::mutant::Mutant;
+use crate::campaign::{self, Findings};
+use model::mutant::{Mutant, Planted};
 use serde::Serialize;
+use spec::monitor::What;
 use spec::profile::Profile;
+use std::collections::BTreeSet;
 
 /// What to do, and how much of it.
 #[derive(Clone, Debug)]
@@ -91,4 +94,70 @@ pub struct Verdict {
     pub failures: Vec<String>,
     /// Whether everything held and every clause was exercised.
     pub holds: bool,
+}
+
+/// Runs the main job. `progress` is told packets done and packets to do.
+pub fn run(settings: &Settings, progress: &mut dyn FnMut(u64, u64)) -> Verdict {
+    let planted = planted(settings.mutant);
+    let mut failures = Vec::new();
+    let findings = campaign::run(settings, planted, progress);
+    describe(&findings, &mut failures);
+    let tally = findings.tally.clone();
+    let recordings = Vec::new();
+    let clauses = tally.iter().map(|(clause, exercised, violated)| ClauseRow { id: clause.id, exercised, violated });
+    Verdict {
+        schema: 1,
+        profile: settings.profile.name,
+        seed: settings.seed,
+        campaign: summary(&findings),
+        clauses: clauses.collect(),
+        recordings,
+        holds: failures.is_empty(),
+        failures,
+    }
+}
+
+#[cfg(feature = "mutants")]
+fn planted(mutant: Option<Mutant>) -> Planted {
+    mutant.map_or(Planted::NONE, Planted::some)
+}
+
+#[cfg(not(feature = "mutants"))]
+fn planted(_: Option<Mutant>) -> Planted {
+    Planted::NONE
+}
+
+/// A sentence a violation, its clause first; the first of each clause.
+fn describe(findings: &Findings, failures: &mut Vec<String>) {
+    let mut named = BTreeSet::new();
+    for (course, epoch, violation) in &findings.violations {
+        let id = violation.clause.id();
+        if named.insert(id) {
+            failures.push(format!("{id}: {:?}, in course '{course}', epoch {epoch}, event {}", violation.what, violation.at));
+        }
+    }
+    for (course, epoch, breach) in &findings.breaches {
+        let id = breach.clause();
+        if named.insert(id) {
+            failures.push(format!("{id}: the driver would have stopped the kernel: {breach:?}, in course '{course}', epoch {epoch}"));
+        }
+    }
+    for (course, epoch) in &findings.stuck {
+        failures.push(format!("SWI-STP-001: the machine never came to rest, in course '{course}', epoch {epoch}"));
+    }
+}
+
+fn summary(findings: &Findings) -> Campaign {
+    let count = |wanted: fn(&What) -> bool| findings.violations.iter().filter(|(.., v)| wanted(&v.what)).count() as u64;
+    Campaign {
+        sent: findings.sent,
+        received: findings.received,
+        switches: findings.switches,
+        undone: findings.undone,
+        lost: count(|what| matches!(what, What::Unsent { .. } | What::Uncompleted { .. } | What::Undelivered { .. })),
+        duplicated: count(|what| matches!(what, What::SentTwice { .. } | What::Unexplained { .. } | What::NotOffered { .. })),
+        reordered: count(|what| matches!(what, What::OutOfOrder { .. })),
+        missed_wakeups: count(|what| matches!(what, What::Untold { .. })),
+        longest_switch: findings.longest_switch,
+    }
 }

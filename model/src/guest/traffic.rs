@@ -88,6 +88,9 @@ impl Traffic {
         let destination = Self::address(shape.to, self.peer);
         let make = Headers { destination, source: self.guest, tag: None, body: shape.body, flow: shape.flow, sum };
         build(&make, self.seed, id, shape.len as usize, &mut packet.frame);
+        if work == Work::Checksum && !shape.body.is_tcp() && id.is_multiple_of(16) {
+            sum_to_zero(&mut packet.frame, l4_offset(shape.body));
+        }
         let l4 = l4_offset(shape.body) as u16;
         packet.offload = match work {
             Work::None => Offload::None,
@@ -261,6 +264,23 @@ fn fold(mut sum: u64) -> u16 {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     sum as u16
+}
+
+/// Changes the last whole word behind `start` so that the sum from there is all ones: the checksum is then 0, which UDP sends
+/// as all ones.
+fn sum_to_zero(frame: &mut [u8], start: usize) {
+    let l4 = &frame[start..];
+    // The word must lie behind the 8 header bytes, on an even place.
+    if l4.len() < 12 {
+        return;
+    }
+    let at = start + (l4.len() / 2 - 1) * 2;
+    frame[at..at + 2].fill(0);
+    let sum = frame[start..].chunks(2).fold(0u32, |sum, word| {
+        let sum = sum + u32::from(u16::from_be_bytes([word[0], word.get(1).copied().unwrap_or(0)]));
+        (sum & 0xffff) + (sum >> 16)
+    });
+    frame[at..at + 2].copy_from_slice(&(!(sum as u16)).to_be_bytes());
 }
 
 #[cfg(test)]

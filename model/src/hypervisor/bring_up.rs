@@ -114,7 +114,7 @@ pub fn enter(
     planted: Planted,
 ) -> (Vec<Op>, Shadow) {
     let (mut ops, shadow) = configure(activation, progress, posted, profile, scratch, planted);
-    ops.extend(enable(activation, progress));
+    ops.extend(enable(activation, progress, true));
     (ops, shadow)
 }
 
@@ -220,9 +220,15 @@ fn receive(activation: &Activation, progress: &Progress, posted: &Posted, plante
     }
 }
 
-/// Enables every queue that an error has not stopped, ring 1 before ring 0, which spills into it; then the link.
-pub fn enable(activation: &Activation, progress: &Progress) -> Vec<Op> {
-    let mut ops = Vec::new();
+/// Makes the adapter's link what the uplink's is.
+pub fn set_link(up: bool) -> [Op; 2] {
+    Op::command(if up { Devcmd::Enable } else { Devcmd::Disable }, [0; 3])
+}
+
+/// Enables every queue that an error has not stopped, ring 1 before ring 0, which spills into it; before them the link, which a queue
+/// that runs must find as it is.
+pub fn enable(activation: &Activation, progress: &Progress, link: bool) -> Vec<Op> {
+    let mut ops = set_link(link).to_vec();
     for (q, (setup, at)) in activation.rx.iter().zip(&progress.rx).enumerate() {
         for ring in [1, 0] {
             if setup.ring_size[ring] != 0 && at.stopped.is_none() {
@@ -236,6 +242,5 @@ pub fn enable(activation: &Activation, progress: &Progress) -> Vec<Op> {
         ops.push(Op::Write(Register::Wq(q as u8, WqReg::Enable), 1));
         ops.push(Op::AwaitRunning(Register::Wq(q as u8, WqReg::Running), true));
     }
-    ops.extend(Op::command(Devcmd::Enable, [0; 3]));
     ops
 }

@@ -1,15 +1,18 @@
 //! A machine with generated traffic, driven by script operations.
 
-use super::{Action, Machine, System};
+use super::{Action, Machine, Mode, System};
 use crate::guest::packet::Packet;
 use crate::guest::script::{Finish, Ingress, Op, Side};
 use crate::guest::traffic::Traffic;
 use crate::guest::vmxnet3::{Driver, DriverConfig, LayoutError};
 use crate::memory::Memory;
 use crate::migrate::{Direction, Plan, Policy, TxMode};
-use spec::event::Tap;
+use crate::vic::Register;
+use spec::event::{Bar, Tap};
 use spec::frame::Dice;
 use spec::profile::Profile;
+use spec::vic::WqReg;
+use spec::vmxnet3::Bar0;
 
 /// Where guest memory begins.
 pub const BASE: u64 = 0x1_0000;
@@ -130,6 +133,33 @@ impl Rig {
         let Some(&action) = self.actions.get(dice.below(self.actions.len() as u64) as usize) else { return false };
         self.machine.act(action, tap);
         true
+    }
+
+    /// The guest rings TX queue `queue` with a value from long ago, and soon after with the right one again. In between only the
+    /// adapter steps, `steps` times.
+    pub fn ring_stale<T: Tap>(&mut self, queue: u8, back: u32, steps: u64, dice: &mut Dice, tap: &mut T) {
+        let system = &mut self.machine.system;
+        let Some(setup) = system.plane().activation().and_then(|a| a.tx.get(usize::from(queue))).copied() else { return };
+        if system.mode() != Mode::Hardware || !system.vcpus_run() {
+            return;
+        }
+        let doorbell = Bar0::TxProd(queue).offset();
+        // The read pushes doorbells that are on their way.
+        system.guest_read(Bar::Bar0, Bar0::Imr(0).offset(), tap);
+        let right = system.adapter().peek(Register::Wq(queue, WqReg::PostedIndex)) as u32;
+        let stale = (right + setup.ring_size - back % setup.ring_size) % setup.ring_size;
+        if !system.guest_write(Bar::Bar0, doorbell, stale, tap) {
+            return;
+        }
+        for _ in 0..steps {
+            self.machine.actions(&mut self.actions);
+            self.actions.retain(|action| matches!(action, Action::Adapter(_)));
+            let Some(&action) = self.actions.get(dice.below(self.actions.len() as u64) as usize) else { break };
+            self.machine.act(action, tap);
+        }
+        let system = &mut self.machine.system;
+        system.guest_read(Bar::Bar0, Bar0::Imr(0).offset(), tap);
+        system.guest_write(Bar::Bar0, doorbell, right, tap);
     }
 
     /// Brings the guest up and settles.

@@ -2,7 +2,7 @@
 //! them, and the net. Guests meet it through registers and memory only.
 
 use crate::host::DmaFault;
-use crate::hypervisor::{self, Poll, Program, Scratch, WithScratch, page};
+use crate::hypervisor::{self, Op, Poll, Program, Scratch, WithScratch, page};
 use crate::memory::Memory;
 use crate::migrate::{Outcome, Switch};
 use crate::mutant::Planted;
@@ -14,6 +14,7 @@ use crate::vmxnet3::body::{self, Body};
 use crate::vmxnet3::plane::Plane;
 use spec::event::{Bar, Stimulus, Tap};
 use spec::profile::Profile;
+use spec::vic::Devcmd;
 use spec::vmxnet3::command::ecr;
 use spec::vmxnet3::{Bar0, Bar1, MAX_VECTORS};
 
@@ -31,7 +32,8 @@ pub enum Mode {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Phase {
     pub program: Program,
-    pub request: Request,
+    /// What the guest's command asks; none for the hypervisor's own doing.
+    pub request: Option<Request>,
 }
 
 /// Everything but the guest.
@@ -51,6 +53,8 @@ pub struct System {
     pub(crate) shadow: hypervisor::Shadow,
     pub(crate) phase: Option<Phase>,
     pub(crate) switch: Option<Box<Switch>>,
+    /// A link change that waits for the end of a switch or a command.
+    pub(crate) link: Option<bool>,
     pub(crate) last_switch: Option<Outcome>,
     /// The vCPUs are stopped by a switch.
     pub(crate) frozen: bool,
@@ -94,6 +98,7 @@ impl System {
             shadow: hypervisor::Shadow::new(0, 0),
             phase: None,
             switch: None,
+            link: None,
             last_switch: None,
             frozen: false,
             body_held: false,
@@ -287,7 +292,7 @@ impl System {
             }
             Mode::Hardware => {
                 let program = Program::serve(&request, &mut self.shadow, &mut self.scratch, u32::MAX);
-                self.phase = Some(Phase { program, request });
+                self.phase = Some(Phase { program, request: Some(request) });
             }
         }
     }
@@ -300,13 +305,17 @@ impl System {
             return;
         }
         let reply = match phase.request {
-            Request::Start(_) | Request::Stop | Request::Reset => {
+            None => None,
+            Some(request @ (Request::Start(_) | Request::Stop | Request::Reset)) => {
                 self.end_hardware(tap);
-                with_port!(self, tap, |port| self.body.serve(phase.request, port))
+                Some(with_port!(self, tap, |port| self.body.serve(request, port)))
             }
-            request => phase.program.reply(&request, &self.shadow, &self.scratch, &self.base),
+            Some(request) => Some(phase.program.reply(&request, &self.shadow, &self.scratch, &self.base)),
         };
-        with_port!(self, tap, |port| self.plane.finish(reply, port));
+        if let Some(reply) = reply {
+            with_port!(self, tap, |port| self.plane.finish(reply, port));
+        }
+        self.apply_link(tap);
     }
 
     /// QUIESCE and RESET on hardware end in software: masks stay, everything under way is dropped.
@@ -314,6 +323,7 @@ impl System {
         let vectors = hypervisor::vectors(&mut self.adapter);
         self.body = Body::resting(self.profile, vectors);
         self.body.plant(self.planted);
+        self.body.set_link(self.plane.state().link_up);
         self.cool_adapter();
         self.mode = Mode::Software;
         self.net.set_steer(Steer::Switch);
@@ -329,10 +339,30 @@ impl System {
     }
 
     /// The link goes up or down.
+    /// While a switch or a command is under way, the change waits for its end.
     pub fn set_link<T: Tap>(&mut self, up: bool, tap: &mut T) {
+        self.link = Some(up);
+        self.apply_link(tap);
+    }
+
+    /// Applies a link change that waits, once nothing is in its way.
+    pub(crate) fn apply_link<T: Tap>(&mut self, tap: &mut T) {
+        if self.switch.is_some() || self.phase.is_some() {
+            return;
+        }
+        let Some(up) = self.link.take() else { return };
         self.body.set_link(up);
         let request = with_port!(self, tap, |port| self.plane.set_link(up, port));
-        self.request(request, tap);
+        match (self.mode, request) {
+            (Mode::Software, request) => self.request(request, tap),
+            (Mode::Hardware, request) => {
+                let mut ops = hypervisor::bring_up::set_link(up).to_vec();
+                if let Some(Request::Raise(vector)) = request {
+                    ops.extend(Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]));
+                }
+                self.phase = Some(Phase { program: Program::new(ops, u32::MAX), request: None });
+            }
+        }
     }
 
     /// A frame reaches the uplink.
@@ -426,6 +456,7 @@ impl System {
         self.plane.function_reset();
         self.body = Body::new(self.profile);
         self.body.plant(self.planted);
+        self.body.set_link(self.plane.state().link_up);
         self.pci = Pci::new();
         self.net.set_steer(Steer::Switch);
         self.net.pause(false);

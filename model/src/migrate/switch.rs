@@ -161,7 +161,13 @@ impl Switch {
                 Went::On
             }
             Stage::OpenPort => {
-                system.net.hand_over(std::mem::take(&mut self.handed).into_iter());
+                let handed = std::mem::take(&mut self.handed).into_iter();
+                if self.plan.policy == Policy::A {
+                    // Nothing is handed over behind a barrier; without one the older frames come last.
+                    handed.for_each(|frame| system.net.arrive_at_port(frame));
+                } else {
+                    system.net.hand_over(handed);
+                }
                 system.net.pause(false);
                 system.net.set_steer(Steer::Switch);
                 system.net.set_port(Port::Open);
@@ -193,7 +199,7 @@ impl Switch {
             }
             Stage::EnableQueues => self.program(
                 system,
-                |_, this| enable(&this.canon.activation, &this.canon.progress),
+                |system, this| enable(&this.canon.activation, &this.canon.progress, system.plane.state().link_up),
                 Reason::Adapter,
             ),
             Stage::WakeHardware => self.program(system, |_, this| wake(&this.canon), Reason::Adapter),
@@ -268,7 +274,7 @@ impl Switch {
 
     fn hand_over<T: Tap>(&mut self, system: &mut System, tap: &mut T) -> Went {
         match self.plan.policy {
-            Policy::A => match self.ingress_level(system) {
+            Policy::A if !system.planted.is(Mutant::MoveNoBarrier) => match self.ingress_level(system) {
                 Ok(None) => Went::Waiting,
                 Ok(Some(0)) => Went::On,
                 Ok(Some(_)) => Went::Failed(Reason::FifoFull),
@@ -283,7 +289,7 @@ impl Switch {
                 }
                 self.program(system, |_, _| ingress::drop_all(), Reason::Adapter)
             }
-            Policy::B | Policy::C => match self.program(system, |_, _| ingress::read_back(), Reason::Adapter) {
+            Policy::A | Policy::B | Policy::C => match self.program(system, |_, _| ingress::read_back(), Reason::Adapter) {
                 Went::On => match self.program.take().and_then(|program| ingress::frame(&program, &system.scratch)) {
                     Some(frame) => {
                         self.handed.push(frame);
@@ -314,6 +320,7 @@ impl Switch {
         let Ok((profile, canon)) = Canon::decode(&self.bytes) else { return Went::Failed(Reason::Inconsistent) };
         let mut body = Body::resume(profile, &canon.activation, &canon.progress);
         body.plant(system.planted);
+        body.set_link(system.plane.state().link_up);
         system.body = body;
         self.canon = canon;
         system.cool_adapter();
@@ -419,7 +426,7 @@ impl Switch {
                     |system, _| {
                         let Some(activation) = system.plane.activation() else { return Vec::new() };
                         let progress = stopped_queues(&system.adapter, activation);
-                        enable(activation, &progress)
+                        enable(activation, &progress, system.plane.state().link_up)
                     },
                     Reason::Adapter,
                 );
@@ -449,6 +456,7 @@ impl Switch {
         };
         let mut body = Body::resume(system.profile, &self.canon.activation, &progress);
         body.plant(system.planted);
+        body.set_link(system.plane.state().link_up);
         system.body = body;
         system.cool_adapter();
         system.write_control_words(0, 1, tap);
@@ -504,7 +512,10 @@ impl System {
         if let Some(mut switch) = self.switch.take() {
             match switch.step(self, tap) {
                 None => self.switch = Some(switch),
-                Some(outcome) => self.last_switch = Some(outcome),
+                Some(outcome) => {
+                    self.last_switch = Some(outcome);
+                    self.apply_link(tap);
+                }
             }
         }
     }

@@ -126,6 +126,11 @@ impl Net {
         }
     }
 
+    /// A frame reaches the guest's port behind those that wait there.
+    pub fn arrive_at_port(&mut self, frame: Frame) {
+        self.held.push_back(frame);
+    }
+
     /// Takes back everything at the port, so that the uplink steers it anew before what came later.
     pub fn take_back(&mut self) {
         while let Some(frame) = self.held.pop_back() {

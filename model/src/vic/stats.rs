@@ -90,6 +90,13 @@ impl Counters {
         add!(self.vnic, tx_errors, set_tx_errors, 1);
     }
 
+    /// A packet met a disabled link: completed and not sent.
+    pub fn tx_drop(&mut self, queue: u8) {
+        let tx = &mut self.tx[usize::from(queue)];
+        add!(tx, pkts_tx_discard, set_pkts_tx_discard, 1);
+        add!(self.vnic, tx_drops, set_tx_drops, 1);
+    }
+
     /// A frame was delivered; its bytes count as they came from the wire.
     pub fn received(&mut self, queue: u8, bytes: u64, class: Class) {
         let rx = &mut self.rx[usize::from(queue)];

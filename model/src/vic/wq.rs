@@ -405,6 +405,8 @@ impl Adapter {
         let Some(packet) = wq.pipeline.front_mut() else { return };
         if packet.stage == Stage::Malformed {
             self.counters.tx_error(q);
+        } else if !self.link {
+            self.counters.tx_drop(q);
         } else {
             let taken = match &packet.plan {
                 Plan::Whole => {

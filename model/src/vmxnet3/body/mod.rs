@@ -13,7 +13,7 @@ mod vectors;
 
 use super::filter;
 use crate::host::Host;
-use crate::mutant::Planted;
+use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, Progress, Reply, Request, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress};
 use rx::{Inbox, RxQueue};
 use spec::profile::{Deviation, Profile};
@@ -389,7 +389,8 @@ impl Body {
     /// Forgets every TX packet of which nothing was sent; its queue stands at its first descriptor and will look again.
     /// A committed one stays and is to be stepped to its end.
     pub fn roll_back(&mut self) {
-        for queue in self.tx.iter_mut().filter(|queue| !queue.committed()) {
+        let sent_too = self.planted.is(Mutant::MoveRollbackSent);
+        for queue in self.tx.iter_mut().filter(|queue| sent_too || !queue.committed()) {
             queue.forget();
         }
     }

@@ -1,0 +1,122 @@
+//! `list`: what there is to name in other calls.
+
+use super::table::{indented, lines};
+use super::{Answer, Out, Run, Trouble};
+use model::mutant::{Mutant, Place};
+use spec::clause::ALL;
+use spec::profile::{Deviation, Profile};
+
+/// The devices that a guest or a hypervisor can meet here.
+const DEVICES: &[(&str, &str)] = &[
+    ("software", "VMXNET3 in software: works the rings by their generation bits"),
+    ("adapter", "VMXNET3 on a Cisco VIC: control blocks, indices and colour behind the same registers"),
+    ("switching", "VMXNET3 that moves between the two while traffic goes on"),
+    ("vic", "the adapter's own registers and commands, as the hypervisor drives them"),
+];
+
+/// Whether it was asked for by itself, its heading, and what makes it.
+type List = (bool, &'static str, fn() -> String);
+
+/// Arguments of `list`: at most one list, all of them when none is asked for.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Planted bugs: name, clause that rejects it, place and what it does wrong
+    #[arg(long, group = "what")]
+    mutants: bool,
+    /// Clauses: id, strength, judge, sentence
+    #[arg(long, group = "what")]
+    clauses: bool,
+    /// Devices: name and what it is
+    #[arg(long, group = "what")]
+    devices: bool,
+    /// Profiles: name and what sets it apart
+    #[arg(long, group = "what")]
+    profiles: bool,
+    /// Deviations: name, profiles that have it, sentence
+    #[arg(long, group = "what")]
+    deviations: bool,
+}
+
+impl Run for Args {
+    fn run(self, out: &mut Out<'_>) -> Result<Answer, Trouble> {
+        let lists: [List; 5] = [
+            (self.clauses, "clauses", clauses),
+            (self.devices, "devices", devices),
+            (self.profiles, "profiles", profiles),
+            (self.deviations, "deviations", deviations),
+            (self.mutants, "mutants", mutants),
+        ];
+        if let Some((_, _, list)) = lists.iter().find(|(asked, ..)| *asked) {
+            out.text(&list())?;
+            return Ok(Answer::Holds);
+        }
+        for (i, (_, name, list)) in lists.iter().enumerate() {
+            let gap = if i == 0 { "" } else { "\n" };
+            out.text(&format!("{gap}{name}\n{}", indented(&list())))?;
+        }
+        Ok(Answer::Holds)
+    }
+}
+
+fn clauses() -> String {
+    let row = |clause: &spec::clause::Clause| {
+        [clause.id, clause.strength.name(), clause.judge.name(), clause.sentence].map(String::from)
+    };
+    lines(&ALL.iter().map(row).collect::<Vec<_>>())
+}
+
+fn devices() -> String {
+    lines(&DEVICES.iter().map(|&(name, what)| [name, what].map(String::from)).collect::<Vec<_>>())
+}
+
+fn profiles() -> String {
+    let row = |profile: &&Profile| {
+        let limits = profile.limits;
+        let deviations = match profile.deviations.iter().count() {
+            0 => "no deviations".to_string(),
+            1 => "1 deviation".to_string(),
+            many => format!("{many} deviations"),
+        };
+        [profile.name.to_string(), format!("rings up to {} tx and {} rx, {deviations}", limits.tx_ring, limits.rx_ring)]
+    };
+    lines(&Profile::ALL.iter().map(row).collect::<Vec<_>>())
+}
+
+fn deviations() -> String {
+    let row = |&(deviation, sentence, _): &(Deviation, &str, &str)| {
+        [format!("{deviation:?}"), with(deviation), sentence.to_string()]
+    };
+    lines(&Deviation::TABLE.iter().map(row).collect::<Vec<_>>())
+}
+
+fn mutants() -> String {
+    let row = |&(_, name, at, killer, what): &(Mutant, &str, Place, &str, &str)| {
+        [name.to_string(), killer.to_string(), format!("{}: {}", place(at), bug(what))]
+    };
+    lines(&Mutant::TABLE.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Where a bug is planted, in a word.
+pub fn place(place: Place) -> &'static str {
+    match place {
+        Place::Software => "software",
+        Place::Adapter => "adapter",
+        Place::Move => "move",
+    }
+}
+
+/// What a planted bug does, on one line.
+pub fn bug(what: &str) -> String {
+    what.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The planted bugs that the check of clause `id` rejects.
+pub fn rejected_by(id: &str) -> Vec<&'static str> {
+    Mutant::TABLE.iter().filter(|row| row.3 == id).map(|row| row.1).collect()
+}
+
+/// The profiles with `deviation`, separated by commas; `-` when none has it.
+pub fn with(deviation: Deviation) -> String {
+    let names: Vec<_> = Profile::ALL.iter().filter(|profile| profile.has(deviation)).map(|it| it.name).collect();
+    if names.is_empty() { "-".into() } else { names.join(",") }
+}

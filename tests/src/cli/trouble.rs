@@ -1,0 +1,79 @@
+//! What keeps a verb from answering: one sentence on standard error, exit status 2.
+
+use golden::import::ImportError;
+use std::io::ErrorKind;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The arguments are not a call of this command.
+    #[error("{}", call(.0))]
+    Call(clap::Error),
+    /// A file cannot be read, is not what it should be, or cannot be compared.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// No table has the word.
+    #[error(
+        "`{word}` is no clause, register, offset, command, error code, structure, field, deviation, profile, planted bug or descriptor's 16 bytes"
+    )]
+    Unexplained {
+        /// The word.
+        word: String,
+    },
+    /// A planted bug was asked for and this build has none.
+    #[error("this build has no planted bugs; `cargo run --features mutants -- verify --mutant {name}` has")]
+    NoMutants {
+        /// The bug.
+        name: &'static str,
+    },
+    /// A file cannot be written.
+    #[error("{file}: cannot be written ({kind})")]
+    Write {
+        /// The file.
+        file: String,
+        /// The operating system's reason.
+        kind: ErrorKind,
+    },
+    /// Standard output refuses what is written to it.
+    #[error("standard output: cannot be written ({kind})")]
+    Output {
+        /// The operating system's reason.
+        kind: ErrorKind,
+    },
+}
+
+impl Trouble {
+    /// The one line that is printed: what a caller put into it, such as a file's name, cannot break it.
+    pub fn sentence(&self) -> String {
+        self.to_string().chars().fold(String::new(), |mut line, c| {
+            if c.is_control() {
+                line.extend(c.escape_default());
+            } else {
+                line.push(c);
+            }
+            line
+        })
+    }
+}
+
+/// The refusal and the suggestion of a rendered error, on one line; usage and pointers to the help are left out.
+fn call(refused: &clap::Error) -> String {
+    let text = refused.to_string();
+    let mut paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
+    let refusal = paragraphs.next().unwrap_or_default();
+    let refusal = refusal.strip_prefix("error: ").unwrap_or(&refusal).to_string();
+    paragraphs
+        .filter_map(|part| part.strip_prefix("tip: ").map(str::to_string))
+        .fold(refusal, |all, tip| all + "; " + &tip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_stays_on_its_line() {
+        let trouble = Trouble::Unexplained { word: "a\nb\u{1b}[1m".into() };
+        assert!(trouble.sentence().starts_with("`a\\nb\\u{1b}[1m` is no clause"), "{}", trouble.sentence());
+    }
+}
