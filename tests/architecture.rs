@@ -127,7 +127,7 @@ fn named(folder: &str, deep: bool) -> BTreeSet<String> {
         let name = entry.file_name().expect("a name").to_string_lossy().into_owned();
         if entry.extension().is_some_and(|e| e == "rs") {
             found.insert(name);
-        } else if deep && entry.join("main.rs").exists() {
+        } else if deep && name != "src" && entry.join("main.rs").exists() {
             found.insert(format!("{name}/main.rs"));
         }
     }

@@ -6,9 +6,12 @@
 //! - [`show`] decodes a dump by field name, [`diff`] compares two by meaning, [`explain`] looks a word up.
 #![forbid(unsafe_code)]
 
+pub mod consistency;
 pub mod diff;
 pub mod dump;
 pub mod explain;
 pub mod import;
+pub mod replay;
+pub mod roundtrip;
 pub mod shared_view;
 pub mod show;

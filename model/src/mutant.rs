@@ -48,7 +48,7 @@ mutants! {
     /// The ingress FIFO gives its second frame first.
     HwFifoReordered = "hw-fifo-reordered", Adapter, "SWI-ORD-001";
     /// The completion colour does not toggle at the wrap.
-    HwColorStuck = "hw-color-stuck", Adapter, "VMX-TX-010";
+    HwColorStuck = "hw-color-stuck", Adapter, "SWI-CMP-001";
     /// The completion overtakes the data in the write FIFO.
     HwCompletionFirst = "hw-completion-first", Adapter, "VMX-RX-010";
     /// Credits that arrive while the block is masked are lost.

@@ -259,6 +259,7 @@ macro_rules! layout {
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
         pub struct $name(pub $int);
 
+        #[allow(clippy::len_without_is_empty, reason = "`len` is a field of the hardware, not a collection's size")]
         impl $name {
             /// Its table.
             pub const LAYOUT: &'static $crate::layout::Layout = &$crate::layout::Layout {

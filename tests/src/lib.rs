@@ -1,5 +1,6 @@
 //! The conformance suite as a library, and what the command is made of.
 
 pub mod campaign;
+pub mod case;
 pub mod cli;
 pub mod verify;

@@ -24,19 +24,19 @@ pub use report::{Field, ReplayReport};
 use crate::import::{Capture, ImportError};
 use run::{Outcome, Run};
 use spec::profile::Profile;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Replays a capture on a device built as `profile`.
+/// Replays a capture on a device built as `profile`, and again with each choice of the profile made the other way: that
+/// tells which choices the recording shows, and which would explain what was not predicted.
 ///
 /// # Errors
 /// When the capture has no register log or no frames, or no shared area where the stream says it is.
 pub fn replay(capture: &Capture, profile: &'static Profile) -> Result<ReplayReport, ImportError> {
     let run = Run::prepare(capture)?;
     let outcome = run.whole(profile);
-    let subjects = |outcome: &Outcome| outcome.failures.iter().map(|f| f.subject.clone()).collect::<BTreeSet<_>>();
     let found = subjects(&outcome);
     let mut deviations = Vec::new();
-    let mut explained = std::collections::BTreeMap::new();
+    let mut explained = BTreeMap::new();
     for toggle in toggles::of(profile) {
         let other = subjects(&run.whole(toggle.profile));
         if toggle.had && other.difference(&found).next().is_some() {
@@ -48,4 +48,19 @@ pub fn replay(capture: &Capture, profile: &'static Profile) -> Result<ReplayRepo
         }
     }
     Ok(run.report(profile, outcome, deviations, &explained))
+}
+
+/// Replays a capture once, without asking which choices of the profile mattered.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_once(capture: &Capture, profile: &'static Profile) -> Result<ReplayReport, ImportError> {
+    let run = Run::prepare(capture)?;
+    let outcome = run.whole(profile);
+    Ok(run.report(profile, outcome, Vec::new(), &BTreeMap::new()))
+}
+
+/// What was not predicted, by subject.
+fn subjects(outcome: &Outcome) -> BTreeSet<String> {
+    outcome.failures.iter().map(|failure| failure.subject.clone()).collect()
 }

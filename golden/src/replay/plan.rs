@@ -105,12 +105,11 @@ impl Plan {
         let (tx, rx) = configured(view);
         for (i, _) in trace.accesses.iter().enumerate().filter(|(_, a)| command(a) == Some(Command::ActivateDev)) {
             let sizes = rung(&trace.accesses[i + 1..], rx.len());
-            let told = sizes.iter().flatten().any(Option::is_some);
             let same = sizes.iter().zip(&rx).all(|(told, setup)| {
                 (0..2).all(|r| setup.ring_size[r] == 0 || told[r].is_none_or(|size| size == setup.ring_size[r]))
             });
             let mut start = Start { access: i, recorded: same, tx: tx.clone(), rx: rx.clone() };
-            if !(same && told || same && capture.trace.is_none()) && !same {
+            if !same {
                 other(&mut start, &sizes, capture, &mut self.assumptions, trace.accesses[i].line);
             }
             self.starts.push(start);

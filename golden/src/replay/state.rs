@@ -12,6 +12,9 @@ use spec::vmxnet3::{CELL_BYTES, RxQueueDesc, RxStats, TxQueueDesc, TxStats};
 /// `gosType` of Windows, for which QEMU merges no buffers. Source: vmxnet3_defs.h, VMXNET3_GOS_TYPE_WIN.
 const WINDOWS: u8 = 2;
 
+/// Words of configuration space that never change after the listing: ids, class, BARs 0 to 2, subsystem.
+const IDENTITY: [usize; 6] = [0, 8, 0x10, 0x14, 0x18, 0x2c];
+
 /// What the section says that no register access decides, told once.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fixed<'a> {
@@ -102,9 +105,8 @@ fn configuration(into: &mut Vmxnet3Section, device: &Device, activation: &Activa
     into.drv_shmem = state.shared_pa;
     into.temp_shared_guest_driver_memory = u64::from(state.dsal);
     if let Some(known) = fixed.lspci {
-        // Identity and BARs; what the kernel changes after the listing is not compared.
-        for range in [0..4, 8..12, 0x10..0x1c, 0x2c..0x30] {
-            if let (Some(into), Some(known)) = (into.config.get_mut(range.clone()), known.config.get(range)) {
+        for at in IDENTITY {
+            if let (Some(into), Some(known)) = (into.config.get_mut(at..at + 4), known.config.get(at..at + 4)) {
                 into.copy_from_slice(known);
             }
         }
@@ -113,8 +115,9 @@ fn configuration(into: &mut Vmxnet3Section, device: &Device, activation: &Activa
 
 /// Tells every field that is compared, by its name in the section.
 pub(super) fn visit(section: &Vmxnet3Section, fixed: &Fixed<'_>, tell: &mut impl FnMut(Arguments<'_>, u64)) {
-    for (i, bytes) in section.config.chunks_exact(4).take(16).enumerate() {
-        tell(format_args!("config[{:#04x}]", 4 * i), u64::from(u32::get(bytes)));
+    for at in IDENTITY.into_iter().filter(|_| fixed.lspci.is_some()) {
+        let word = section.config.get(at..at + 4).map_or(0, u32::get);
+        tell(format_args!("config[{at:#04x}]"), u64::from(word));
     }
     for (i, &level) in section.irq_state.iter().enumerate() {
         tell(format_args!("irq_state[{i}]"), u64::from(level));

@@ -7,7 +7,7 @@ use crate::import::Frame;
 pub(super) struct Wire<'a> {
     frames: &'a [Frame],
     /// For each place, the first frame from there on that the guest sent.
-    next_sent: Vec<usize>,
+    next_sent: std::rc::Rc<[usize]>,
     at: usize,
 }
 
@@ -22,7 +22,7 @@ impl<'a> Wire<'a> {
             let sent = source(&frames[at].bytes).is_some_and(|source| macs.contains(&source));
             next_sent[at] = if sent { at } else { next_sent[at + 1] };
         }
-        Self { frames, next_sent, at: 0 }
+        Self { frames, next_sent: next_sent.into(), at: 0 }
     }
 
     /// Frames that come for the guest before it sends the next one.
@@ -38,6 +38,16 @@ impl<'a> Wire<'a> {
     /// The next frame that the guest sends; those that come before it were received.
     pub fn send(&mut self) -> Option<Numbered<'a>> {
         (self.incoming() == 0).then(|| self.take()).flatten()
+    }
+
+    /// The next frame that the guest sends, without sending it.
+    pub fn peek(&self) -> Option<Numbered<'a>> {
+        self.clone().send()
+    }
+
+    /// The frame that was sent or received last.
+    pub fn last(&self) -> Option<&'a [u8]> {
+        self.frames.get(self.at.checked_sub(1)?).map(|frame| frame.bytes.as_slice())
     }
 
     /// Frames not sent or received yet.

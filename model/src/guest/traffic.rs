@@ -88,7 +88,7 @@ impl Traffic {
         let destination = Self::address(shape.to, self.peer);
         let make = Headers { destination, source: self.guest, tag: None, body: shape.body, flow: shape.flow, sum };
         build(&make, self.seed, id, shape.len as usize, &mut packet.frame);
-        if work == Work::Checksum && !shape.body.is_tcp() && id.is_multiple_of(16) {
+        if work == Work::Checksum && !shape.body.is_tcp() && frame::mix(id).is_multiple_of(16) {
             sum_to_zero(&mut packet.frame, l4_offset(shape.body));
         }
         let l4 = l4_offset(shape.body) as u16;

@@ -83,10 +83,12 @@ fn line(verdict: &Verdict) -> String {
     let failing = recordings.iter().filter(|recording| !recording.failures.is_empty());
     parts.extend(failing.map(|recording| format!("recording {}", recording.name)));
 
+    let (all, idle) = (clauses.len(), clauses.iter().filter(|row| row.exercised == 0).count());
+    let of_all = if idle == 0 { String::new() } else { format!("{} of ", all - idle) };
     let exercised = clauses.iter().fold(0u64, |sum, row| sum.saturating_add(row.exercised));
+    let clauses = count(all as u64, "clause", "clauses");
     parts.push(format!(
-        "{} exercised {}, {}, {}, {}, {} lost, {} duplicated, {} reordered, {}",
-        count(clauses.iter().filter(|row| row.exercised > 0).count() as u64, "clause", "clauses"),
+        "{of_all}{clauses} exercised {}, {}, {}, {}, {} lost, {} duplicated, {} reordered, {}",
         count(exercised, "time", "times"),
         count(campaign.sent.saturating_add(campaign.received), "packet", "packets"),
         count(campaign.switches, "switch", "switches"),
@@ -162,7 +164,7 @@ mod tests {
         let text = text(&verdict);
         assert!(text.contains("\nwhat does not hold\n  VMX-TX-008: twice\n  SWI-CON-001: gone\n"));
         let last = text.lines().last().unwrap_or_default();
-        let named = "does not hold: VMX-TX-008 SWI-CON-001; recording r; 2 clauses ";
+        let named = "does not hold: VMX-TX-008 SWI-CON-001; recording r; 2 of 3 clauses ";
         assert!(last.starts_with(named), "{last}");
     }
 }

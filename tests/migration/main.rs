@@ -1,0 +1,9 @@
+//! The move between adapter and software: cut at every step, compared with a run that never moves, broken on purpose.
+
+mod course;
+mod cut;
+mod mutants;
+mod negative;
+mod oracle;
+mod sequences;
+mod versions;
