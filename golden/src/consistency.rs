@@ -169,7 +169,8 @@ impl Judge<'_> {
             return;
         }
         // A consumed descriptor keeps the generation that it was consumed with.
-        let consumed = last.and_then(|last| self.cells(ring)?.get(last as usize).map(|&cell| TxDesc(cell).generation()));
+        let consumed =
+            last.and_then(|last| self.cells(ring)?.get(last as usize).map(|&cell| TxDesc(cell).generation()));
         let generation = match (last, consumed) {
             (None, _) => Some(true),
             (Some(_), consumed) => consumed.map(|generation| generation != (next == 0)),

@@ -1,5 +1,6 @@
 //! The reconstructed guest: rings laid out as the driver laid them out, one frame a doorbell, buffers posted again.
 
+use super::dumps;
 use super::plan::Start;
 use super::space::Space;
 use crate::import::Capture;
@@ -50,6 +51,8 @@ pub(super) struct TxSide {
 pub(super) struct RxSide {
     pub setup: RxSetup,
     fill: [RingIndex; 2],
+    /// Completed last in each ring.
+    done: [u32; 2],
     comp: RingIndex,
 }
 
@@ -70,12 +73,7 @@ pub(super) struct Guest<'a> {
 
 impl<'a> Guest<'a> {
     /// A guest that did nothing yet, and its memory.
-    pub fn new(
-        capture: &'a Capture,
-        view: &'a SharedView,
-        groups: &'a [[u8; 6]],
-        starts: &[Start],
-    ) -> (Self, Memory) {
+    pub fn new(capture: &'a Capture, view: &'a SharedView, groups: &'a [[u8; 6]], starts: &[Start]) -> (Self, Memory) {
         let sizes: Vec<Vec<u64>> = starts.iter().filter(|start| !start.recorded).map(ring_bytes).collect();
         let rings = sizes.iter().map(Vec::len).max().unwrap_or(0);
         let largest: Vec<u64> =
@@ -90,10 +88,7 @@ impl<'a> Guest<'a> {
         let buffers = space.take(BUFFER * BUFFERS);
         let (tx, rx) = (Vec::new(), Vec::new());
         let memory = space.memory(&capture.memory);
-        (
-            Self { view, capture, groups, rings_at, queues_at, multicast_at, staging, buffers, tx, rx },
-            memory,
-        )
+        (Self { view, capture, groups, rings_at, queues_at, multicast_at, staging, buffers, tx, rx }, memory)
     }
 
     /// Makes memory what it has to be when the driver activates the device: shared area, queue descriptors, fresh rings.
@@ -171,7 +166,7 @@ impl<'a> Guest<'a> {
 
     /// A ring with every descriptor but the last handed over.
     fn fill_fresh(&self, queue: usize, setup: RxSetup, memory: &mut Memory) -> RxSide {
-        let mut side = RxSide { setup, fill: [RingIndex::START; 2], comp: RingIndex::START };
+        let mut side = RxSide { setup, fill: [RingIndex::START; 2], done: [0; 2], comp: RingIndex::START };
         zero(memory, setup.comp_pa, setup.comp_size);
         for ring in 0..2 {
             let size = setup.ring_size[ring];
@@ -229,6 +224,34 @@ impl<'a> Guest<'a> {
     /// Where the driver fills a TX ring next.
     pub fn fill(&self, queue: usize) -> Option<RingIndex> {
         self.tx.get(queue).map(|side| side.fill)
+    }
+
+    /// Where the driver stands, as its register dump shows it.
+    pub fn places(&self) -> Vec<(String, u64)> {
+        let mut all = Vec::new();
+        for (q, side) in self.tx.iter().enumerate() {
+            let TxSide { setup, fill, comp, .. } = side;
+            // Every packet is completed before the guest does anything else.
+            let ring = dumps::command(
+                &format!("tx[{q}].txRing"),
+                setup.ring_size,
+                fill.index(),
+                fill.index(),
+                fill.generation(),
+            );
+            all.extend(ring);
+            let name = format!("tx[{q}].compRing");
+            all.extend(dumps::completion(&name, setup.comp_size, comp.index(), comp.generation()));
+        }
+        for (q, side) in self.rx.iter().enumerate() {
+            for (r, (fill, done)) in side.fill.iter().zip(side.done).enumerate() {
+                let (name, size) = (format!("rx[{q}].rxRing[{r}]"), side.setup.ring_size[r]);
+                all.extend(dumps::command(&name, size, fill.index(), done, fill.generation()));
+            }
+            let name = format!("rx[{q}].compRing");
+            all.extend(dumps::completion(&name, side.setup.comp_size, side.comp.index(), side.comp.generation()));
+        }
+        all
     }
 
     /// Descriptors by which a doorbell's value is ahead.
@@ -299,10 +322,11 @@ impl RxSide {
     /// Source: linux vmxnet3_drv.c, vmxnet3_rq_rx_complete, from rcd_done on.
     fn post_again(&mut self, ring: usize, completed: u32, memory: &mut Memory) {
         let size = self.setup.ring_size[ring];
-        let fill = &mut self.fill[ring];
         if completed >= size {
             return;
         }
+        self.done[ring] = completed;
+        let fill = &mut self.fill[ring];
         let room = (completed + 2 * size - fill.index() - 1) % size;
         for _ in 0..room {
             let pa = cell_pa(self.setup.ring_pa[ring], fill.index());

@@ -9,6 +9,7 @@
 //! Source for the guest's habits: linux drivers/net/vmxnet3/vmxnet3_drv.c, vmxnet3_tq_xmit, vmxnet3_rq_rx_complete.
 
 mod device;
+mod dumps;
 mod guest;
 mod plan;
 mod report;

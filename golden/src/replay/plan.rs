@@ -72,9 +72,8 @@ impl Plan {
     }
 
     fn addresses(&mut self, capture: &Capture, trace: &Trace) {
-        let first = |wanted| {
-            trace.accesses.iter().find(|a| !a.write && bar1(a) == Some(wanted)).map_or(0, |a| a.value as u32)
-        };
+        let first =
+            |wanted| trace.accesses.iter().find(|a| !a.write && bar1(a) == Some(wanted)).map_or(0, |a| a.value as u32);
         self.permanent_mac = match capture.dumps.first() {
             Some((name, dump)) => {
                 self.assumptions.push(format!("the permanent MAC is the one in {name}"));
@@ -170,16 +169,10 @@ fn rung(accesses: &[RegisterAccess], queues: usize) -> Vec<[Option<u32>; 2]> {
 }
 
 /// An activation whose rings are gone: sizes from the doorbells and from a dump that agrees with them.
-fn other(
-    start: &mut Start,
-    sizes: &[[Option<u32>; 2]],
-    capture: &Capture,
-    assumptions: &mut Vec<String>,
-    line: usize,
-) {
+fn other(start: &mut Start, sizes: &[[Option<u32>; 2]], capture: &Capture, assumptions: &mut Vec<String>, line: usize) {
     for (setup, told) in start.rx.iter_mut().zip(sizes) {
-        for r in 0..2 {
-            setup.ring_size[r] = told[r].unwrap_or(setup.ring_size[r]);
+        for (size, told) in setup.ring_size.iter_mut().zip(told) {
+            *size = told.unwrap_or(*size);
         }
         setup.comp_size = setup.ring_size[0].saturating_add(setup.ring_size[1]);
         (setup.ring_pa, setup.comp_pa) = ([0; 2], 0);

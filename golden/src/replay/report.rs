@@ -29,6 +29,8 @@ pub struct ReplayReport {
     pub frames_sent: usize,
     /// Frames that arrived.
     pub frames_received: usize,
+    /// Register dumps whose positions the guest was held against, at the place in the log that they fit.
+    pub dumps: Vec<String>,
     /// Choices of the profile without which something in the recording could not be predicted.
     pub deviations: Vec<&'static str>,
     /// Line of the last access before the hold; none when the device is nowhere in a state that could have been saved.
@@ -62,6 +64,9 @@ impl fmt::Display for ReplayReport {
         writeln!(f, "profile    {}", self.profile)?;
         writeln!(f, "accesses   {} of which {} reads, {} predicted", self.accesses, self.reads, self.predicted)?;
         writeln!(f, "frames     {} sent, {} received", self.frames_sent, self.frames_received)?;
+        for dump in &self.dumps {
+            writeln!(f, "dump       {dump}: the driver's positions compared")?;
+        }
         match self.hold_line {
             Some(line) => writeln!(f, "hold       after line {line}")?,
             None => writeln!(f, "hold       not found")?,

@@ -21,7 +21,13 @@ pub(super) fn compare(
     for (q, (conf, side)) in view.tx.iter().map(TxQueueDesc::conf).zip(&guest.tx).enumerate() {
         let (ring, size) = (conf.tx_ring_base_pa(), conf.tx_ring_size());
         all.ring(&format!("tx[{q}].txRing"), ring, size, TxDesc::LAYOUT, &["gen"]);
-        all.ring(&format!("tx[{q}].compRing"), conf.comp_ring_base_pa(), conf.comp_ring_size(), TxCompDesc::LAYOUT, &[]);
+        all.ring(
+            &format!("tx[{q}].compRing"),
+            conf.comp_ring_base_pa(),
+            conf.comp_ring_size(),
+            TxCompDesc::LAYOUT,
+            &[],
+        );
         for posted in &side.posted {
             all.packet(q, ring, size, posted);
         }
@@ -31,11 +37,18 @@ pub(super) fn compare(
             let (ring, size) = (conf.rx_ring_base_pa()[r], conf.rx_ring_size()[r]);
             all.ring(&format!("rx[{q}].rxRing[{r}]"), ring, size, RxDesc::LAYOUT, &["len", "btype", "gen"]);
         }
-        all.ring(&format!("rx[{q}].compRing"), conf.comp_ring_base_pa(), conf.comp_ring_size(), RxCompDesc::LAYOUT, &[]);
+        all.ring(
+            &format!("rx[{q}].compRing"),
+            conf.comp_ring_base_pa(),
+            conf.comp_ring_size(),
+            RxCompDesc::LAYOUT,
+            &[],
+        );
     }
     let table = view.shared.misc().queue_desc_pa();
     for i in 0..view.tx.len() + view.rx.len() {
-        let name = if i < view.tx.len() { format!("tx[{i}].stats") } else { format!("rx[{}].stats", i - view.tx.len()) };
+        let name =
+            if i < view.tx.len() { format!("tx[{i}].stats") } else { format!("rx[{}].stats", i - view.tx.len()) };
         all.statistics(&name, table.wrapping_add(256 * i as u64).wrapping_add(TxQueueDesc::LAYOUT.offset("stats")));
     }
     all.cells
@@ -89,7 +102,10 @@ impl Comparison<'_> {
         if eop_at != Some(posted.descs) {
             self.failures.add(
                 format!("memory tx[{queue}].txRing eop"),
-                format!("memory: the packet at tx[{queue}].txRing[{at}] does not end after {} descriptors", posted.descs),
+                format!(
+                    "memory: the packet at tx[{queue}].txRing[{at}] does not end after {} descriptors",
+                    posted.descs
+                ),
             );
         }
         if bytes != posted.bytes && !segmented {
@@ -107,7 +123,8 @@ impl Comparison<'_> {
     fn statistics(&mut self, name: &str, pa: u64) {
         let Some(recorded) = self.image.read(pa, 80) else { return };
         let replayed = self.memory.bytes(pa, 80).unwrap_or(&[0; 80]);
-        let layout = if name.starts_with('t') { spec::vmxnet3::TxStats::LAYOUT } else { spec::vmxnet3::RxStats::LAYOUT };
+        let layout =
+            if name.starts_with('t') { spec::vmxnet3::TxStats::LAYOUT } else { spec::vmxnet3::RxStats::LAYOUT };
         for field in layout.fields {
             let at = field.low as usize / 8;
             let (recorded, replayed) = (u64::get(&recorded[at..]), u64::get(&replayed[at..]));

@@ -1,12 +1,13 @@
 //! One run of the log through a device, and the search for the hold.
 
 use super::device::Device;
+use super::dumps::Witnesses;
 use super::guest::Guest;
-use super::plan::{Plan, bar0};
+use super::plan::{Plan, bar0, bar1};
 use super::report::{Field, ReplayReport};
+use super::rings;
 use super::state::{self, Fixed};
 use super::wire::{self, Wire};
-use super::rings;
 use crate::import::{Capture, Frame, ImportError, Region, RegisterAccess, Trace, Vmxnet3Section};
 use crate::shared_view::SharedView;
 use model::memory::Memory;
@@ -54,6 +55,7 @@ pub(super) struct Outcome {
     predicted: usize,
     sent: usize,
     received: usize,
+    dumps: Vec<String>,
 }
 
 /// The state that comes closest to the saved one.
@@ -112,7 +114,14 @@ impl<'a> Run<'a> {
         let mut first = Pass::new(self, profile, None);
         first.go();
         let (point, differing) = first.best;
-        let Pass { mut failures, predicted, sent, received, .. } = first;
+        let Pass { mut failures, predicted, sent, received, witnesses, .. } = first;
+        let mut dumps = Vec::new();
+        for (name, differing) in witnesses.found() {
+            if let Some(place) = differing.first() {
+                failures.add(format!("dump {name}"), format!("{name}: {place}, wherever in the log it was taken"));
+            }
+            dumps.push(name);
+        }
         let mut hold = None;
         if differing != usize::MAX {
             let mut second = Pass::new(self, profile, Some(point));
@@ -139,7 +148,7 @@ impl<'a> Run<'a> {
             }
         }
         let hold = hold.map(|(hold, _)| hold);
-        Outcome { failures: failures.list, hold, predicted, sent, received }
+        Outcome { failures: failures.list, hold, predicted, sent, received, dumps }
     }
 
     /// Puts the report together.
@@ -167,6 +176,7 @@ impl<'a> Run<'a> {
             predicted: outcome.predicted,
             frames_sent: outcome.sent,
             frames_received: outcome.received,
+            dumps: outcome.dumps,
             deviations,
             hold_line,
             fields,
@@ -212,6 +222,7 @@ struct Pass<'r, 'a> {
     run: &'r Run<'a>,
     device: Device,
     guest: Guest<'r>,
+    witnesses: Witnesses<'a>,
     wire: Wire<'a>,
     failures: Failures,
     /// Place of the access that is being applied.
@@ -236,6 +247,7 @@ impl<'r, 'a> Pass<'r, 'a> {
             run,
             device: Device::new(profile, run.plan.permanent_mac, memory),
             guest,
+            witnesses: Witnesses::new(&run.capture.dumps),
             wire: Wire::new(run.frames, &run.plan.macs),
             failures: Failures::default(),
             access: 0,
@@ -270,7 +282,10 @@ impl<'r, 'a> Pass<'r, 'a> {
         }
         let left = self.wire.left();
         if left > 0 {
-            let text = format!("after the last access: {left} captured frames were never sent, the next is {}", self.run.frames.len() - left + 1);
+            let text = format!(
+                "after the last access: {left} captured frames were never sent, the next is {}",
+                self.run.frames.len() - left + 1
+            );
             self.failures.add("wire left".into(), text);
         }
         for (number, flaw) in wire::flaws(self.run.frames) {
@@ -283,11 +298,15 @@ impl<'r, 'a> Pass<'r, 'a> {
     }
 
     fn read(&mut self, access: &RegisterAccess) {
+        if bar1(access) == Some(Bar1::Vrrs) && self.stop_at.is_none() {
+            self.witnesses.look(&self.guest);
+        }
         let predicted = self.device.read(access);
         if predicted == access.value {
             self.predicted += 1;
         } else {
-            let text = format!("line {}: {} read {:#x}, predicted {predicted:#x}", access.line, name(access), access.value);
+            let text =
+                format!("line {}: {} read {:#x}, predicted {predicted:#x}", access.line, name(access), access.value);
             self.failures.add(format!("read {}", access.line), text);
         }
     }
@@ -346,7 +365,10 @@ impl<'r, 'a> Pass<'r, 'a> {
         let mut problem = None;
         let fill = self.guest.fill(queue);
         match self.wire.peek() {
-            None => problem = Some("no captured frame is left to be sent".to_string()),
+            None => {
+                let macs: Vec<String> = self.run.plan.macs.iter().copied().map(mac).collect();
+                problem = Some(format!("no captured frame from {} is left to be sent", macs.join(" or ")));
+            }
             Some(frame) => {
                 let current = self.device.plane.state().mac;
                 if wire::source(frame.1) != Some(current) {
@@ -441,7 +463,8 @@ impl<'r, 'a> Pass<'r, 'a> {
             differing += usize::from(run.recorded.get(at) != Some(&value));
             at += 1;
         });
-        if differing < self.best.1 {
+        // Of equally near places the last: what was planted or lost before it shows in fewer fields there.
+        if differing < self.best.1 || differing == self.best.1 && differing > 0 {
             self.best = (self.point, differing);
         }
     }

@@ -194,12 +194,7 @@ fn rings(ring: &Ring, name: Arguments<'_>, tell: &mut impl FnMut(Arguments<'_>, 
     tell(format_args!("{name}.gen"), u64::from(ring.generation));
 }
 
-fn counters(
-    bytes: &[u8; 80],
-    layout: &'static Layout,
-    name: Arguments<'_>,
-    tell: &mut impl FnMut(Arguments<'_>, u64),
-) {
+fn counters(bytes: &[u8; 80], layout: &'static Layout, name: Arguments<'_>, tell: &mut impl FnMut(Arguments<'_>, u64)) {
     for field in layout.fields {
         tell(format_args!("{name}.{}", field.name), u64::get(&bytes[field.low as usize / 8..]));
     }

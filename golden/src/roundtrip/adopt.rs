@@ -3,9 +3,7 @@
 use crate::import::{Capture, EthtoolDump, Region, Ring};
 use crate::shared_view::SharedView;
 use model::migrate::Canon;
-use model::plane::{
-    Activation, Filters, Progress, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
-};
+use model::plane::{Activation, Filters, Progress, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress};
 use spec::position::RingIndex;
 use spec::vmxnet3::Bar1;
 use spec::vmxnet3::command::feature;

@@ -287,7 +287,10 @@ impl Scene {
     fn positions(&self, driver: &Driver, progress: &Progress) -> Result<(), String> {
         for (q, (at, (fill, comp))) in progress.tx.iter().zip(driver.sent()).enumerate() {
             if (at.next, at.comp) != (fill, comp) {
-                return Err(format!("tx queue {q} stands at {:?} and {:?}, not {fill:?} and {comp:?}", at.next, at.comp));
+                return Err(format!(
+                    "tx queue {q} stands at {:?} and {:?}, not {fill:?} and {comp:?}",
+                    at.next, at.comp
+                ));
             }
         }
         for (q, (at, comp)) in progress.rx.iter().zip(driver.received()).enumerate() {

@@ -1,7 +1,9 @@
 //! Onto a fresh adapter and off it again, through saved bytes.
 
 use model::host::Bare;
-use model::hypervisor::{Poll, Posted, Program, Scratch, Shadow, WithScratch, capture, eligible, enter, ingress, tear_down};
+use model::hypervisor::{
+    Poll, Posted, Program, Scratch, Shadow, WithScratch, capture, eligible, enter, ingress, tear_down,
+};
 use model::migrate::Canon;
 use model::mutant::Planted;
 use model::plane::Progress;

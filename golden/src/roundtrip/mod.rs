@@ -65,7 +65,11 @@ impl fmt::Display for RoundtripReport {
         writeln!(f, "state      {} bytes, equal after {} moves", self.saved_bytes, self.equal_moves)?;
         writeln!(f, "section    {} fields written again, {} bytes equal", self.section.0, self.section.1)?;
         writeln!(f, "in flight  {} positions of the adapter, {} moves", self.positions, self.moves)?;
-        writeln!(f, "traffic    {} packets sent and {} frames delivered, once and in order", self.packets, self.frames)?;
+        writeln!(
+            f,
+            "traffic    {} packets sent and {} frames delivered, once and in order",
+            self.packets, self.frames
+        )?;
         for line in &self.from_elsewhere {
             writeln!(f, "elsewhere  {line}")?;
         }

@@ -423,6 +423,29 @@ impl System {
         with_port!(self, tap, |port| self.adapter.run(&mut WithScratch { scratch, host: port }, budget))
     }
 
+    /// Lets devices, uplink and port run until nothing moves, at most `budget` device steps a round; no guest runs.
+    pub fn run_devices<T: Tap>(&mut self, budget: u32, tap: &mut T) {
+        loop {
+            let mut steps = 0;
+            if self.body_runs() {
+                steps += self.run_body(budget, tap);
+            }
+            if self.adapter_runs() {
+                steps += self.run_adapter(budget, tap);
+            }
+            let mut moved = false;
+            while self.can_steer() && self.steer() {
+                moved = true;
+            }
+            if self.can_deliver() {
+                moved |= self.deliver();
+            }
+            if steps == 0 && !moved {
+                return;
+            }
+        }
+    }
+
     /// The uplink has a frame and a place for it.
     pub(crate) fn can_steer(&self) -> bool {
         self.net.can_steer() && (self.net.steering() == Steer::Switch || self.adapter.has_room())

@@ -12,7 +12,7 @@ use spec::frame;
 use spec::layout::Bytes;
 use spec::monitor::{Judges, Verdict};
 use spec::position::RingIndex;
-use spec::profile::Profile;
+use spec::profile::{Deviation, Deviations, Profile};
 use spec::vmxnet3::command::{ecr, feature, rx_mode};
 use spec::vmxnet3::shared::ECR_OFFSET;
 use spec::vmxnet3::{
@@ -168,8 +168,14 @@ pub struct Bench {
 pub const ADDRESSED: u32 = rx_mode::UCAST | rx_mode::MCAST | rx_mode::BCAST;
 
 impl Bench {
-    /// A device at power-on.
-    pub fn new(profile: &'static Profile, planted: Planted, target: Target, setup: &Setup) -> Self {
+    /// A device built as `device`, at power-on; the guest expects `profile`.
+    pub fn new(
+        profile: &'static Profile,
+        device: &'static Profile,
+        planted: Planted,
+        target: Target,
+        setup: &Setup,
+    ) -> Self {
         let Setup { config, bytes, judged } = setup;
         let Ok(layout) = Layout::plan(config, BASE, *bytes as u64) else {
             unreachable!("the structures of a case fit its memory")
@@ -178,12 +184,13 @@ impl Bench {
         if let Ok(all) = memory.bytes_mut(BASE, *bytes) {
             all.fill(POISON);
         }
-        let mut system = System::new(profile, memory, PERMANENT);
+        let mut system = System::new(device, memory, PERMANENT);
         system.plant(planted);
+        let plain = profile.deviations == Deviations::NONE;
         let driver = Driver::new(config.clone(), layout.clone());
         Self {
             machine: Machine::new(system, driver),
-            watch: Watch { judges: judged.then(Judges::snoop), seen: Vec::new() },
+            watch: Watch { judges: (*judged && plain).then(Judges::snoop), seen: Vec::new() },
             tx: vec![TxSide::default(); layout.tx.len()],
             rx: vec![RxSide::default(); layout.rx.len()],
             layout,
@@ -436,9 +443,14 @@ impl Bench {
         self.set_shared(shared);
     }
 
-    /// ACTIVATE_DEV and its answer.
+    /// ACTIVATE_DEV and its answer. Where that restores the permanent address, the guest writes its own again.
     pub fn activate(&mut self) -> u32 {
-        self.command(Command::ActivateDev)
+        let answer = self.command(Command::ActivateDev);
+        if self.profile.has(Deviation::ActivateRestoresMac) {
+            let mac = self.config.mac;
+            self.set_mac(mac);
+        }
+        answer
     }
 
     /// Brings the device up on its target.
@@ -684,7 +696,7 @@ impl Bench {
         memory
     }
 
-    /// What the device was built as.
+    /// What the guest expects the device to be.
     pub fn profile(&self) -> &'static Profile {
         self.profile
     }

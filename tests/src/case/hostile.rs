@@ -30,6 +30,18 @@ fn rest(bench: &mut Bench, judges: &mut Judges, actions: &mut Vec<Action>) -> bo
     false
 }
 
+/// Lets the guest make the accesses it has queued, waiting while its vCPU is blocked; false when the device does not let it.
+fn drive(bench: &mut Bench, guest: &mut Hostile, judges: &mut Judges, actions: &mut Vec<Action>) -> bool {
+    while guest.can_step() {
+        let system = &mut bench.machine.system;
+        let went = system.vcpus_run() && guest.step(&mut GuestSide { system, tap: &mut *judges });
+        if !went && !rest(bench, judges, actions) {
+            return false;
+        }
+    }
+    true
+}
+
 fn recovers(check: &mut Check, bench: &mut Bench, target: Target) {
     bench.target = target;
     bench.wire(true);
@@ -53,7 +65,7 @@ fn hostile_guests(check: &mut Check) {
             for round in 0..OPS {
                 if round % 50 == 0 {
                     guest.push(&HostileOp::Activate { corrupt: [(0, 0); 4], count: 0 });
-                    while guest.step(&mut GuestSide { system: &mut bench.machine.system, tap: &mut judges }) {}
+                    rests &= drive(bench, &mut guest, &mut judges, &mut actions);
                     if target == Target::Adapter && bench.machine.switch(Plan::enter(TxMode::RollBack)) {
                         rests &= rest(bench, &mut judges, &mut actions);
                     }
@@ -62,15 +74,7 @@ fn hostile_guests(check: &mut Check) {
                 if op != HostileOp::Withdraw {
                     guest.push(&op);
                 }
-                while guest.can_step() {
-                    let system = &mut bench.machine.system;
-                    if !guest.step(&mut GuestSide { system, tap: &mut judges }) {
-                        rests &= rest(bench, &mut judges, &mut actions);
-                    }
-                    if !rests {
-                        break;
-                    }
-                }
+                rests &= drive(bench, &mut guest, &mut judges, &mut actions);
                 if dice.once_in(3) {
                     let frame = bench.to_guest(60 + (round as usize % 900));
                     bench.machine.system.offer(&frame, &mut judges);

@@ -166,11 +166,12 @@ impl Check {
         self.planted
     }
 
-    /// Runs `conversation` with a fresh device on each target, and adds what the judges saw.
+    /// Runs `conversation` with a fresh device on each target, and adds what the judges saw: they know no deviations, so they
+    /// watch profiles without any.
     pub fn on(&mut self, target: Target, setup: &Setup, mut conversation: impl FnMut(&mut Self, &mut Bench)) {
         for &target in target.each() {
             self.target = Some(target);
-            let mut bench = Bench::new(self.device, self.planted, target, setup);
+            let mut bench = Bench::new(self.profile, self.device, self.planted, target, setup);
             conversation(self, &mut bench);
             self.close(&bench);
         }

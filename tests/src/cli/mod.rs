@@ -9,7 +9,9 @@ mod explain;
 mod export;
 mod list;
 mod out;
+mod replay;
 mod report;
+mod roundtrip;
 mod show;
 mod table;
 mod trouble;
@@ -72,6 +74,10 @@ verbs! {
     Show(show::Args),
     /// Compare two dumps by meaning: status 0 same, 1 differs, 2 trouble
     Diff(diff::Args),
+    /// Predict a recording: its register log drives the software body, its saved state has to come out
+    Replay(replay::Args),
+    /// Send a recorded state into the software body, onto the adapter and back, then let traffic go on
+    Roundtrip(roundtrip::Args),
     /// Say what a word is: a clause, register, command, error code, field, or the 16 bytes of a descriptor
     Explain(explain::Args),
     /// List what there is: clauses, devices, profiles, deviations, planted bugs
