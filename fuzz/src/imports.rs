@@ -1,18 +1,18 @@
 //! Foreign bytes: any answer but a panic.
 
-use golden::import::{qemu_trace, vmxnet3_section::Vmxnet3Section};
+use golden::import::{Vmxnet3Section, qemu_trace};
 
 /// A migration stream; what parses also decodes and prints.
 pub fn migration_stream(data: &[u8]) {
     if let Ok(section) = Vmxnet3Section::parse("fuzz", data) {
-        assert!(!golden::show::stream::stream(&section).is_empty());
+        assert!(!golden::show::stream(&section).is_empty());
     }
 }
 
 /// A register log of QEMU's.
 pub fn trace_text(data: &[u8]) {
     if let Ok(log) = qemu_trace::parse("fuzz", data, qemu_trace::Bases::default()) {
-        let printed = golden::show::trace::trace(&log);
+        let printed = golden::show::trace(&log);
         assert_eq!(printed.is_empty(), log.accesses.is_empty());
     }
 }

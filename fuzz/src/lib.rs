@@ -2,9 +2,11 @@
 //! replays the files it is given, and a plain `cargo test` replays every kept corpus.
 #![cfg_attr(not(fuzzing), forbid(unsafe_code))]
 
+mod guests;
 mod imports;
 mod state;
 
+pub use guests::{adapter_ops, software_ops, switch_script};
 pub use imports::{migration_stream, trace_text};
 pub use state::saved_state;
 
@@ -16,8 +18,14 @@ pub use libfuzzer_sys;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: &[(&str, Target)] =
-    &[("migration_stream", migration_stream), ("saved_state", saved_state), ("trace_text", trace_text)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("adapter_ops", adapter_ops),
+    ("migration_stream", migration_stream),
+    ("saved_state", saved_state),
+    ("software_ops", software_ops),
+    ("switch_script", switch_script),
+    ("trace_text", trace_text),
+];
 
 /// Makes a binary of a target.
 #[macro_export]

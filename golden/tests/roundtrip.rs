@@ -1,8 +1,12 @@
 //! The committed recording makes the trip through both bodies, also with several queues.
 
 use pretty_assertions::assert_eq;
+use spec::layout::Bytes;
+use spec::vmxnet3::{DriverShared, RxCompDesc, RxQueueDesc, TxQueueDesc};
 use std::path::Path;
-use vnic_golden::import::Capture;
+use vnic_golden::import::memory::MemoryRegion;
+use vnic_golden::import::qemu_stream::{Node, Value};
+use vnic_golden::import::{Capture, MemoryImage, Ring};
 use vnic_golden::roundtrip::roundtrip;
 
 fn capture() -> Capture {
@@ -39,4 +43,103 @@ fn without_log_and_frames_the_state_still_makes_the_trip() {
     let report = roundtrip(&capture).unwrap();
     assert!(report.holds(), "{report}");
     assert!(report.from_elsewhere[0].ends_with("nothing tells the other half"), "{report}");
+}
+
+fn child<'n>(node: &'n mut Node, name: &str) -> &'n mut Node {
+    let (Value::Struct(nodes) | Value::Array(nodes)) = &mut node.value else { panic!("{name}: no structure") };
+    match name.parse::<usize>() {
+        Ok(index) => &mut nodes[index],
+        Err(_) => nodes.iter_mut().find(|node| node.name == name).unwrap_or_else(|| panic!("no {name}")),
+    }
+}
+
+fn set(tree: &mut Node, path: &str, value: u64) {
+    path.split('/').fold(tree, child).value = Value::Uint(value);
+}
+
+/// Adds a copy of a ring's bytes to memory, `shift` bytes further on.
+fn copied(memory: &mut MemoryImage, ring: Ring, shift: u64, edit: impl Fn(&mut [u8; 16])) -> Ring {
+    let mut bytes = memory.read(ring.pa, ring.size as usize * 16).unwrap().to_vec();
+    bytes.as_chunks_mut::<16>().0.iter_mut().for_each(edit);
+    let address = ring.pa + shift;
+    memory.regions.push(MemoryRegion { address, bytes, description: "copy".into() });
+    memory.regions.sort_by_key(|region| region.address);
+    Ring { pa: address, ..ring }
+}
+
+/// The recording as it would be with `queues` queues of each kind that all stand where the one stands.
+fn multiplied(queues: u8) -> Capture {
+    const TABLE: u64 = 0x9000_0000;
+    let mut capture = capture();
+    let table = capture.memory.read(capture.stream.txq_descr[0].tx_stats_pa - 88, 512).unwrap().to_vec();
+    let (mut tx_descs, mut rx_descs) = (Vec::new(), Vec::new());
+    let Capture { stream, memory, .. } = &mut capture;
+    let (first_tx, first_rx) = (stream.txq_descr[0].clone(), stream.rxq_descr[0].clone());
+    for q in 0..queues {
+        let (i, shift) = (usize::from(q), u64::from(q) << 28);
+        if q > 0 {
+            for kind in ["txq_descr", "rxq_descr"] {
+                let copy = child(child(&mut stream.tree, kind), "0").value.clone();
+                child(child(&mut stream.tree, kind), &i.to_string()).value = copy;
+            }
+        }
+        let mut place = |name: &str, ring: Ring, edit: &dyn Fn(&mut [u8; 16])| {
+            let ring = if q == 0 { ring } else { copied(memory, ring, shift, edit) };
+            set(&mut stream.tree, name, ring.pa);
+            ring
+        };
+        let mut tx = first_tx.clone();
+        tx.tx_ring = place(&format!("txq_descr/{i}/tx_ring/pa"), tx.tx_ring, &|_| {});
+        tx.comp_ring = place(&format!("txq_descr/{i}/comp_ring/pa"), tx.comp_ring, &|_| {});
+        let mut rx = first_rx.clone();
+        for r in 0..2 {
+            rx.rx_ring[r] = place(&format!("rxq_descr/{i}/rx_ring/{r}/pa"), rx.rx_ring[r], &|_| {});
+        }
+        rx.comp_ring = place(&format!("rxq_descr/{i}/comp_ring/pa"), rx.comp_ring, &|bytes| {
+            let mut cell = RxCompDesc::get(bytes);
+            cell.set_rq_id(u16::from(q));
+            *bytes = cell.0.to_le_bytes();
+        });
+        let mut desc = TxQueueDesc::get(&table);
+        let mut conf = desc.conf();
+        conf.set_tx_ring_base_pa(tx.tx_ring.pa);
+        conf.set_comp_ring_base_pa(tx.comp_ring.pa);
+        desc.set_conf(conf);
+        tx_descs.extend(desc.0);
+        let mut desc = RxQueueDesc::get(&table[256..]);
+        let mut conf = desc.conf();
+        conf.set_rx_ring_base_pa([rx.rx_ring[0].pa, rx.rx_ring[1].pa]);
+        conf.set_comp_ring_base_pa(rx.comp_ring.pa);
+        desc.set_conf(conf);
+        rx_descs.extend(desc.0);
+        (stream.txq_descr[i], stream.rxq_descr[i]) = (tx, rx);
+    }
+    (stream.txq_num, stream.rxq_num) = (queues, queues);
+    stream.max_tx_frags *= u32::from(queues);
+    let frags = u64::from(stream.max_tx_frags);
+    for (path, value) in [("txq_num", u64::from(queues)), ("rxq_num", u64::from(queues)), ("max_tx_frags", frags)] {
+        set(&mut stream.tree, path, value);
+    }
+    let bytes = [tx_descs, rx_descs].concat();
+    memory.regions.push(MemoryRegion { address: TABLE, bytes, description: "queue descriptors".into() });
+    memory.regions.sort_by_key(|region| region.address);
+    let shared = memory.regions.iter_mut().find(|region| region.address == stream.drv_shmem).unwrap();
+    let mut area = DriverShared::get(&shared.bytes);
+    let mut misc = area.misc();
+    misc.set_queue_desc_pa(TABLE);
+    misc.set_num_tx_queues(queues);
+    misc.set_num_rx_queues(queues);
+    area.set_misc(misc);
+    area.put(&mut shared.bytes);
+    capture
+}
+
+#[test]
+fn any_number_of_queues_makes_the_trip() {
+    for queues in [2, 8] {
+        let report = roundtrip(&multiplied(queues)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(report.failures, Vec::<String>::new());
+        assert_eq!(report.queues, (usize::from(queues), usize::from(queues)));
+        assert_eq!(report.packets, 24 * usize::from(queues) * report.positions);
+    }
 }

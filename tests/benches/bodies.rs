@@ -138,10 +138,10 @@ impl Device for Body {
 
 impl Device for Adapter {
     fn ring_tx(&mut self, producer: u32) {
-        self.post(Register::Wq(0, WqReg::PostedIndex), producer);
+        assert!(self.post(Register::Wq(0, WqReg::PostedIndex), producer));
     }
     fn ring_rx(&mut self, producer: u32) {
-        self.post(Register::Rq(0, RqReg::PostedIndex), producer);
+        assert!(self.post(Register::Rq(0, RqReg::PostedIndex), producer));
     }
     fn offer(&mut self, frame: &[u8]) -> bool {
         Adapter::offer(self, frame)

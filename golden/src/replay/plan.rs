@@ -3,8 +3,10 @@
 use crate::import::{Capture, Region, RegisterAccess, Trace};
 use crate::shared_view::SharedView;
 use model::plane::{RxSetup, TxSetup};
-use spec::vmxnet3::{Bar0, Bar1, Command};
+use spec::vmxnet3::{Bar0, Bar1, Command, MAX_RX_QUEUES, MAX_TX_QUEUES};
 
+/// No ring of any version has more entries; what claims to is refused by the device and not laid out whole.
+const MOST: u32 = 1 << 13;
 /// Descriptors of a TX ring when nothing tells. Source: linux vmxnet3_int.h, VMXNET3_DEF_TX_RING_SIZE.
 const LINUX_TX_RING: u32 = 512;
 
@@ -127,23 +129,23 @@ fn rx_vector(view: &SharedView, vector: u8) -> bool {
 
 /// The rings of the memory image.
 fn configured(view: &SharedView) -> (Vec<TxSetup>, Vec<RxSetup>) {
-    let tx = view.tx.iter().map(|queue| {
+    let tx = view.tx.iter().take(MAX_TX_QUEUES).map(|queue| {
         let conf = queue.conf();
         TxSetup {
             ring_pa: conf.tx_ring_base_pa(),
-            ring_size: conf.tx_ring_size(),
+            ring_size: conf.tx_ring_size().min(MOST),
             comp_pa: conf.comp_ring_base_pa(),
-            comp_size: conf.comp_ring_size(),
+            comp_size: conf.comp_ring_size().min(MOST),
             vector: conf.intr_idx(),
         }
     });
-    let rx = view.rx.iter().map(|queue| {
+    let rx = view.rx.iter().take(MAX_RX_QUEUES).map(|queue| {
         let conf = queue.conf();
         RxSetup {
             ring_pa: conf.rx_ring_base_pa(),
-            ring_size: conf.rx_ring_size(),
+            ring_size: conf.rx_ring_size().map(|size| size.min(MOST)),
             comp_pa: conf.comp_ring_base_pa(),
-            comp_size: conf.comp_ring_size(),
+            comp_size: conf.comp_ring_size().min(MOST),
             vector: conf.intr_idx(),
         }
     });
@@ -162,7 +164,7 @@ fn rung(accesses: &[RegisterAccess], queues: usize) -> Vec<[Option<u32>; 2]> {
             _ => continue,
         };
         if let Some(sizes) = sizes.get_mut(usize::from(queue)) {
-            sizes[ring].get_or_insert((access.value as u32).wrapping_add(1));
+            sizes[ring].get_or_insert((access.value as u32).wrapping_add(1).min(MOST));
         }
     }
     sizes
@@ -174,7 +176,7 @@ fn other(start: &mut Start, sizes: &[[Option<u32>; 2]], capture: &Capture, assum
         for (size, told) in setup.ring_size.iter_mut().zip(told) {
             *size = told.unwrap_or(*size);
         }
-        setup.comp_size = setup.ring_size[0].saturating_add(setup.ring_size[1]);
+        setup.comp_size = setup.ring_size[0].saturating_add(setup.ring_size[1]).min(MOST);
         (setup.ring_pa, setup.comp_pa) = ([0; 2], 0);
     }
     let agrees = |dump: &crate::import::EthtoolDump| {

@@ -37,7 +37,7 @@ pub struct ReplayReport {
     pub hold_line: Option<usize>,
     /// Every field that was compared at the hold.
     pub fields: Vec<Field>,
-    /// What the section lacks and the log tells: name and value.
+    /// What the section lacks and the log or a dump tells: name and value.
     pub from_log: Vec<(&'static str, String)>,
     /// Cells of rings in guest memory that were compared at the hold.
     pub cells: usize,
@@ -81,7 +81,7 @@ impl fmt::Display for ReplayReport {
             }
         }
         for (name, value) in &self.from_log {
-            writeln!(f, "  {name:<44} {value} (from the log: the stream lacks it)")?;
+            writeln!(f, "  {name:<44} {value} (not in the stream: from the log and the dumps)")?;
         }
         writeln!(f, "rings      {} cells compared", self.cells)?;
         for deviation in &self.deviations {

@@ -62,11 +62,11 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Compares the named fields of every cell, or all fields. A ring that the image does not hold is not judged.
+    /// Compares the named fields of every cell, or all fields. What the image does not hold is not judged.
     fn ring(&mut self, name: &str, pa: u64, size: u32, layout: &'static Layout, fields: &[&str]) {
         for index in 0..size {
             let at = cell_pa(pa, index);
-            let Some(recorded) = self.image.read(at, 16).map(|cell| TxDesc::get(cell).0) else { continue };
+            let Some(recorded) = self.image.read(at, 16).map(|cell| TxDesc::get(cell).0) else { return };
             let replayed = self.memory.cell(at).unwrap_or(0);
             self.cells += 1;
             for field in layout.fields.iter().filter(|field| fields.is_empty() || fields.contains(&field.name)) {

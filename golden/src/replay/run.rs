@@ -194,8 +194,8 @@ fn groups(capture: &Capture, view: &SharedView, frames: &[Frame], plan: &mut Pla
     let groups = wire::groups(frames, &plan.macs);
     if groups.len() == entries {
         plan.assumptions.push(format!(
-            "the {entries} multicast addresses are all nodes, all hosts and those that the wire shows; their order is that \
-             of joining"
+            "the {entries} multicast addresses are all nodes, all hosts and those that the wire shows; their order is \
+             not compared"
         ));
         // The order in which a driver lists groups means nothing: what is listed stays in its place.
         let listed = &capture.stream.mcast_list;

@@ -264,6 +264,8 @@ impl Scene {
             arrive(&mut body, frame, host)?;
         }
         rest(&mut body, host)?;
+        // Before anything new is rung: what was posted, rung or not, has to be done by now.
+        let mut frames = driver.poll(&host.memory)?;
         for q in 0..self.queues() {
             for packet in &self.traffic.packets[PACKETS..] {
                 if !driver.post(q, packet, 1, &mut host.memory) {
@@ -276,7 +278,7 @@ impl Scene {
             arrive(&mut body, frame, host)?;
         }
         rest(&mut body, host)?;
-        let frames = driver.poll(&host.memory)?;
+        frames.extend(driver.poll(&host.memory)?);
         let progress = body.progress().map_err(|error| error.to_string())?;
         self.positions(driver, &progress)?;
         self.woken(host, &progress)?;

@@ -446,6 +446,30 @@ impl System {
         }
     }
 
+    /// Lets devices, commands and the switch under way take at most `budget` steps, whatever the guest does.
+    pub fn step_devices<T: Tap>(&mut self, budget: u32, tap: &mut T) {
+        for _ in 0..budget {
+            let mut stepped = 0;
+            if self.body_runs() {
+                stepped += self.run_body(1, tap);
+            }
+            if self.adapter_runs() {
+                stepped += self.run_adapter(1, tap);
+            }
+            if self.phase.is_some() {
+                self.step_phase(tap);
+                stepped += 1;
+            }
+            if self.switch.is_some() {
+                self.step_switch(tap);
+                stepped += 1;
+            }
+            if stepped == 0 {
+                return;
+            }
+        }
+    }
+
     /// The uplink has a frame and a place for it.
     pub(crate) fn can_steer(&self) -> bool {
         self.net.can_steer() && (self.net.steering() == Steer::Switch || self.adapter.has_room())

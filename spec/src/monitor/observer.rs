@@ -252,6 +252,8 @@ impl Judges {
                     let was = self.rings.phase;
                     self.rings.write_dsah(value);
                     if was != self.rings.phase {
+                        // Stopping takes the adapter some steps, and the vCPU waits for them.
+                        self.access.commanded = true;
                         self.observe(Observation::Stopped { reset: false }, memory);
                     }
                 }

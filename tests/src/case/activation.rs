@@ -17,12 +17,7 @@ pub(super) const CASES: &[Case] = &[
     Case { id: "ring-sizes", clauses: &["VMX-ACT-005", "VMX-ACT-006"], unless: &[], run: ring_sizes },
     Case { id: "no-second-ring", clauses: &["VMX-ACT-006"], unless: &[], run: no_second_ring },
     Case { id: "filters-at-activation", clauses: &["VMX-ACT-008"], unless: &[], run: filters_at_activation },
-    Case {
-        id: "address-before-activation",
-        clauses: &["VMX-ACT-009"],
-        unless: &[],
-        run: address_before_activation,
-    },
+    Case { id: "address-before-activation", clauses: &["VMX-ACT-009"], unless: &[], run: address_before_activation },
     Case {
         id: "control-words",
         clauses: &["VMX-ACT-010"],

@@ -2,22 +2,24 @@
 //! unless a case says so.
 
 use super::Target;
+pub use super::setup::Setup;
+pub use super::watch::{Seen, Watch};
 use model::guest::vmxnet3::{Driver, DriverConfig, Layout};
 use model::machine::{Action, BASE, Machine, Mode, ROUNDS, System};
 use model::memory::Memory;
 use model::migrate::{Outcome, Plan, Policy, TxMode};
 use model::mutant::Planted;
-use spec::event::{Bar, Effect, GuestView, Stimulus, Tap};
+use spec::event::Bar;
 use spec::frame;
 use spec::layout::Bytes;
 use spec::monitor::{Judges, Verdict};
 use spec::position::RingIndex;
 use spec::profile::{Deviation, Deviations, Profile};
-use spec::vmxnet3::command::{ecr, feature, rx_mode};
+use spec::vmxnet3::command::{ecr, rx_mode};
 use spec::vmxnet3::shared::ECR_OFFSET;
 use spec::vmxnet3::{
-    Bar0, Bar1, CELL_BYTES, Command, DriverShared, RxCompDesc, RxDesc, RxQueueDesc, SHARED_BYTES_V1, TxCompDesc, TxDesc,
-    TxQueueDesc,
+    Bar0, Bar1, CELL_BYTES, Command, DriverShared, RxCompDesc, RxDesc, RxQueueDesc, SHARED_BYTES_V1, TxCompDesc,
+    TxDesc, TxQueueDesc,
 };
 
 /// The address that the adapter's maker gave the device; the guest's own differs.
@@ -28,107 +30,6 @@ pub const PEER: [u8; 6] = [0x02, 0, 0, 0, 0, 0xfe];
 const POISON: u8 = 0xa5;
 /// Key of generated frames.
 const SEED: u64 = 0x5eed;
-
-/// What a case asks for.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// What the guest is told to be.
-    pub config: DriverConfig,
-    /// Bytes of guest memory.
-    pub bytes: usize,
-    /// Judges watch. They take the guest at its word, so not where it breaks the rules.
-    pub judged: bool,
-}
-
-impl Default for Setup {
-    /// One queue pair with rings of 32 and buffers of 256, every kind of address accepted from the activation on.
-    fn default() -> Self {
-        let config = DriverConfig {
-            tx_ring: 32,
-            tx_comp: 32,
-            rx_ring: [32, 32],
-            rx_comp: 64,
-            tx_buffer_bytes: 256,
-            head_bytes: 256,
-            body_bytes: 256,
-            features: feature::RXCSUM | feature::RXVLAN,
-            rx_mode: rx_mode::UCAST | rx_mode::MCAST | rx_mode::BCAST,
-            rx_mode_at_activate: true,
-            ..DriverConfig::default()
-        };
-        Self { config, bytes: 96 << 10, judged: true }
-    }
-}
-
-impl Setup {
-    /// The same, nobody judging.
-    pub fn unjudged() -> Self {
-        Self { judged: false, ..Self::default() }
-    }
-
-    /// So many queues each way.
-    #[must_use]
-    pub fn queues(mut self, count: u8) -> Self {
-        (self.config.tx_queues, self.config.rx_queues) = (count, count);
-        self.bytes = (32 << 10) + usize::from(count) * (48 << 10);
-        self
-    }
-}
-
-/// Something the device did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// It read guest memory: address and bytes.
-    Read(u64, usize),
-    /// It wrote guest memory: address and bytes.
-    Write(u64, usize),
-    /// It sent a frame.
-    Sent(u8, Vec<u8>),
-    /// It raised a vector.
-    Vector(u16),
-    /// It changed the INTx line.
-    Line(bool),
-    /// An access of it was refused.
-    Fault(u64),
-}
-
-/// Judges, if wanted, and a record of what the device did.
-#[derive(Clone, Debug, Default)]
-pub struct Watch {
-    judges: Option<Judges>,
-    /// What the device did since the record was last taken, oldest first.
-    pub seen: Vec<Seen>,
-}
-
-impl Tap for Watch {
-    fn stimulus(&mut self, stimulus: Stimulus<'_>, memory: &dyn GuestView) {
-        if let Some(judges) = &mut self.judges {
-            judges.stimulus(stimulus, memory);
-        }
-    }
-    fn effect(&mut self, effect: Effect<'_>, memory: &dyn GuestView) {
-        self.seen.push(match effect {
-            Effect::Read { pa, bytes } => Seen::Read(pa, bytes.len()),
-            Effect::Fetch { pa, .. } => Seen::Read(pa, CELL_BYTES as usize),
-            Effect::Write { pa, bytes } => Seen::Write(pa, bytes.len()),
-            Effect::Publish { pa, .. } => Seen::Write(pa, CELL_BYTES as usize),
-            Effect::Transmit { queue, frame } => Seen::Sent(queue, frame.to_vec()),
-            Effect::Vector { index } => Seen::Vector(index),
-            Effect::Intx { asserted } => Seen::Line(asserted),
-            Effect::Fault { pa, .. } => Seen::Fault(pa),
-            Effect::SwitchDrop { .. } => return self.tell(effect, memory),
-        });
-        self.tell(effect, memory);
-    }
-}
-
-impl Watch {
-    fn tell(&mut self, effect: Effect<'_>, memory: &dyn GuestView) {
-        if let Some(judges) = &mut self.judges {
-            judges.effect(effect, memory);
-        }
-    }
-}
 
 /// The guest's side of a TX queue.
 #[derive(Clone, Copy, Debug, Default)]
@@ -234,8 +135,13 @@ impl Bench {
 
     /// Frames sent since the last call of [`Bench::seen`].
     pub fn sent(&self) -> Vec<&[u8]> {
-        let frame = |seen| if let &Seen::Sent(_, ref frame) = seen { Some(&frame[..]) } else { None };
-        self.watch.seen.iter().filter_map(frame).collect()
+        let mut frames = Vec::new();
+        for seen in &self.watch.seen {
+            if let Seen::Sent(_, frame) = seen {
+                frames.push(&frame[..]);
+            }
+        }
+        frames
     }
 
     /// Whether the device wrote guest memory since the last call of [`Bench::seen`].

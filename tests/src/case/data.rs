@@ -6,7 +6,7 @@ use model::guest::packet::{Offload, Packet};
 use model::guest::shape::{Body, Shape, To, Work};
 use model::guest::traffic::Traffic;
 use spec::vmxnet3::tx::om;
-use spec::vmxnet3::{Command, TxDesc, TxQueueDesc};
+use spec::vmxnet3::{Bar0, Command, TxDesc, TxQueueDesc};
 
 pub(super) const CASES: &[Case] = &[
     Case { id: "half-a-packet", clauses: &["VMX-TX-006"], unless: &[], run: half_a_packet },
@@ -17,6 +17,7 @@ pub(super) const CASES: &[Case] = &[
         unless: &[],
         run: offloads,
     },
+    Case { id: "doorbells-that-lie", clauses: &["VMX-TX-001"], unless: &[], run: doorbells_that_lie },
     Case { id: "one-doorbell-suffices", clauses: &["VMX-TX-014"], unless: &[], run: one_doorbell_suffices },
 ];
 
@@ -213,6 +214,22 @@ fn one_doorbell_suffices(check: &mut Check) {
             let sent: Vec<_> = bench.sent().into_iter().map(<[u8]>::to_vec).collect();
             check.holds("VMX-TX-014", sent == frames, "everything posted before the doorbell is sent");
             check.equal("VMX-TX-014", "completions", bench.completions(0).len() as u64, frames.len() as u64);
+        }
+    });
+}
+
+/// A doorbell is a hint: what the ring holds from an earlier lap is not sent again, whatever index is written.
+fn doorbells_that_lie(check: &mut Check) {
+    check.on(Target::Both, &Setup::default(), |check, bench| {
+        bench.start();
+        for round in 0..40u32 {
+            let frame = bench.from_guest(100);
+            let index = bench.post(0, &frame);
+            bench.seen();
+            bench.write0(Bar0::TxProd(0), (index + 1 + round % 9) % 32);
+            bench.settle();
+            check.holds("VMX-TX-001", bench.sent() == [&frame[..]], "only what is owned is sent");
+            check.equal("VMX-TX-001", "completions", bench.completions(0).len() as u64, 1u32);
         }
     });
 }

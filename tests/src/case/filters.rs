@@ -11,12 +11,7 @@ use spec::vmxnet3::shared::RX_FILTER_OFFSET;
 use spec::vmxnet3::{Command, RxFilterConf, RxQueueDesc};
 
 pub(super) const CASES: &[Case] = &[
-    Case {
-        id: "modes",
-        clauses: &["VMX-FLT-001", "VMX-FLT-002", "VMX-RX-019"],
-        unless: &[],
-        run: modes,
-    },
+    Case { id: "modes", clauses: &["VMX-FLT-001", "VMX-FLT-002", "VMX-RX-019"], unless: &[], run: modes },
     Case {
         id: "vlan-tables",
         clauses: &["VMX-FLT-004", "VMX-FLT-005", "VMX-FLT-001"],

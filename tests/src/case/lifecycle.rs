@@ -78,13 +78,8 @@ fn reset_masks_and_forgets(check: &mut Check) {
 fn reset_lowers_the_line(check: &mut Check) {
     let mut host = Bare::new(Memory::new(&[(0, 0x2000)]));
     let tx = TxSetup { ring_pa: 0, ring_size: 32, comp_pa: 0x400, comp_size: 32, vector: 0 };
-    let rx = model::plane::RxSetup {
-        ring_pa: [0x800, 0],
-        ring_size: [32, 0],
-        comp_pa: 0xc00,
-        comp_size: 32,
-        vector: 0,
-    };
+    let rx =
+        model::plane::RxSetup { ring_pa: [0x800, 0], ring_size: [32, 0], comp_pa: 0xc00, comp_size: 32, vector: 0 };
     let activation = Activation { tx: vec![tx], rx: vec![rx], intx: true, mtu: 1500, ..Activation::default() };
     let mut vectors = [VectorProgress::default(); 25];
     vectors[0].masked = false;

@@ -10,6 +10,7 @@ mod commands;
 mod data;
 mod filters;
 mod hostile;
+mod interrupts;
 mod isolation;
 mod lifecycle;
 mod moves;
@@ -17,8 +18,10 @@ mod registers;
 mod restart;
 mod round_trip;
 mod saved;
+mod setup;
 mod status;
 mod undo;
+mod watch;
 
 use bench::{Bench, Setup};
 use model::mutant::Planted;
@@ -49,6 +52,7 @@ pub const ALL: &[&[Case]] = &[
     status::CASES,
     data::CASES,
     filters::CASES,
+    interrupts::CASES,
     saved::CASES,
     hostile::CASES,
     adapter::CASES,
@@ -131,7 +135,7 @@ impl Outcome {
 
     /// Whether a claim of the clause called `id` did not hold.
     pub fn broke(&self, id: &str) -> bool {
-        self.failures.iter().any(|failure| failure.clause == id)
+        self.tally.iter().any(|(clause, _, violations)| clause.id == id && violations > 0)
     }
 }
 

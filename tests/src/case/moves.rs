@@ -18,15 +18,15 @@ pub(super) const CASES: &[Case] = &[
 fn ring(size: u32, consumed: u32, owned: u32) -> Vec<bool> {
     let mut cells = vec![false; size as usize];
     for position in 0..consumed + owned {
-        cells[(position % size) as usize] = position / size % 2 == 0;
+        cells[(position % size) as usize] = (position / size).is_multiple_of(2);
     }
     cells
 }
 
 fn derived_generations(check: &mut Check) {
-    for size in 1..=12 {
+    for size in 1..=12u32 {
         for consumed in 0..4 * size {
-            let (fetch, expected) = (consumed % size, consumed / size % 2 == 0);
+            let (fetch, expected) = (consumed % size, (consumed / size).is_multiple_of(2));
             for owned in 0..=size {
                 let cells = ring(size, consumed, owned);
                 for lag in 0..=owned {

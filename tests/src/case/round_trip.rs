@@ -99,11 +99,14 @@ impl Maker<'_> {
         filters.multicast = (0..self.dice.below(4) as u8).map(|n| [1, 0, 0x5e, 0, 0, n]).collect();
         filters.vlans[0] = self.dice.below(4) as u32;
         activation.filters = filters;
-        activation.features = feature::RXCSUM * self.dice.below(2) | feature::RXVLAN * self.dice.below(2);
+        activation.features = (feature::RXCSUM * self.dice.below(2)) | (feature::RXVLAN * self.dice.below(2));
         activation.auto_mask = self.dice.once_in(2);
         activation.mtu = 1500;
-        activation.rss =
-            self.dice.once_in(2).then(|| Rss { hash_type: 0xf, key: [self.dice.below(256) as u8; 40], table: vec![0; 4] });
+        activation.rss = self.dice.once_in(2).then(|| Rss {
+            hash_type: 0xf,
+            key: [self.dice.below(256) as u8; 40],
+            table: vec![0; 4],
+        });
         Canon { activation, progress }
     }
 
@@ -202,9 +205,10 @@ fn rows(check: &mut Check, before: &Canon, after: &Canon, hidden: bool) {
                     && rx().all(|(a, b)| a.next.map(RingIndex::index) == b.next.map(RingIndex::index)),
                 "fetch_index is equal",
             ),
-            (Class::Plain, "completion next index, generation") => {
-                (tx().all(|(a, b)| a.comp == b.comp) && rx().all(|(a, b)| a.comp == b.comp), "cq_tail and colour are equal")
-            }
+            (Class::Plain, "completion next index, generation") => (
+                tx().all(|(a, b)| a.comp == b.comp) && rx().all(|(a, b)| a.comp == b.comp),
+                "cq_tail and colour are equal",
+            ),
             (Class::Plain, _) => (
                 tx().all(|(a, b)| a.stopped == b.stopped) && rx().all(|(a, b)| a.stopped == b.stopped),
                 "stop reasons are equal",
@@ -213,10 +217,9 @@ fn rows(check: &mut Check, before: &Canon, after: &Canon, hidden: bool) {
                 tx().all(|(a, b)| a.next == b.next) && rx().all(|(a, b)| a.next == b.next),
                 "derived generations are equal",
             ),
-            (Class::Owed, _) => (
-                old.vectors.iter().zip(&new.vectors).all(|(a, b)| a.masked == b.masked),
-                "masks are equal",
-            ),
+            (Class::Owed, _) => {
+                (old.vectors.iter().zip(&new.vectors).all(|(a, b)| a.masked == b.masked), "masks are equal")
+            }
             (Class::Folded, _) => (
                 old.vectors.iter().zip(&new.vectors).all(|(a, b)| a.pending == b.pending),
                 "remembered causes are equal",

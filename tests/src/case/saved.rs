@@ -113,6 +113,7 @@ fn a_save_between_packets(check: &mut Check) {
             if round % 4 == 0 {
                 bench.command(Command::GetPermMacLo);
             }
+            let before = World::of(bench);
             let cells: Vec<_> = (0..2)
                 .map(|_| {
                     let frame = bench.from_guest(100);
@@ -122,11 +123,13 @@ fn a_save_between_packets(check: &mut Check) {
                 })
                 .collect();
             let frames: Vec<_> = (0..2).map(|_| bench.to_guest(90)).collect();
-            let before = World::of(bench);
             let Some(after) = before.saved_and_restored(check.planted()) else {
                 check.holds("VMX-SAV-001", false, "a device at a packet boundary can be saved");
                 break;
             };
+            // Every other time nothing new happens, so that only what was remembered can be told.
+            let quiet = round % 2 == 0;
+            let (now_frames, now_cells) = if quiet { (&[][..], &[][..]) } else { (&frames[..], &cells[..]) };
             let masks = (0..25).all(|v| before.body.vectors()[v] == after.body.vectors()[v]);
             check.holds("VMX-SAV-004", masks, "masks and causes are the same");
             let address = |world: &World| {
@@ -137,7 +140,7 @@ fn a_save_between_packets(check: &mut Check) {
             check.holds("VMX-SAV-003", kept, "the guest's address is the same");
             let answer = |world: &World| world.plane.read(Bar1::Cmd, 0, &mut world.host.clone());
             check.equal("VMX-SAV-005", "CMD", answer(&after), answer(&before));
-            let same = before.go_on(&frames, &cells) == after.go_on(&frames, &cells);
+            let same = before.go_on(now_frames, now_cells) == after.go_on(now_frames, now_cells);
             check.holds("VMX-SAV-001", same, "the guest sees the same device");
             bench.ring(0);
             for frame in &frames {
@@ -161,13 +164,8 @@ fn sample(profile: &Profile) -> Canon {
     };
     let at = RingIndex::new(size - 1, false, size).unwrap_or_default();
     let tx = TxSetup { ring_pa: place(), ring_size: size, comp_pa: place(), comp_size: size, vector: 0 };
-    let rx = RxSetup {
-        ring_pa: [place(), place()],
-        ring_size: [size; 2],
-        comp_pa: place(),
-        comp_size: size,
-        vector: 24,
-    };
+    let rx =
+        RxSetup { ring_pa: [place(), place()], ring_size: [size; 2], comp_pa: place(), comp_size: size, vector: 24 };
     let mut canon = Canon {
         activation: Activation { tx: vec![tx], rx: vec![rx], mtu: 1500, ..Activation::default() },
         progress: Progress::default(),
