@@ -61,23 +61,3 @@ fn the_suite_is_the_same_every_time() {
     let run = || case::run_all(&Profile::SMALL, Planted::NONE).tally;
     assert_eq!(run(), run());
 }
-
-#[test]
-fn tmp_probe() {
-    use model::{machine::Action, migrate::{Plan, TxMode, Policy, Stage}};
-    use vnic::case::{Target, bench::{Bench, Setup}};
-    let mut b = Bench::new(&Profile::SMALL, &Profile::SMALL, Planted::NONE, Target::Adapter, &Setup::unjudged());
-    b.start();
-    b.machine.switch(Plan::leave(TxMode::Drain, Policy::C).failing_at(Stage::StopVcpus));
-    let mut n = 0u64;
-    while b.system().switching() && n < 1_000_000 { b.machine.act(Action::Switch, &mut b.watch); n += 1; }
-    println!("PROBE starved steps {n} still switching {}", b.system().switching());
-    let mut b = Bench::new(&Profile::SMALL, &Profile::SMALL, Planted::NONE, Target::Adapter, &Setup::unjudged());
-    b.start();
-    for _ in 0..32 { let d = b.piece(0, &[0; 64]); b.post_cell(0, d); }
-    b.write0(spec::vmxnet3::Bar0::TxProd(0), 31);
-    b.settle();
-    b.command(spec::vmxnet3::Command::GetQueueStatus);
-    let tx: spec::vmxnet3::TxQueueDesc = b.get(b.layout.tx_queue_desc(0));
-    println!("PROBE hw stopped {} events {} host_events {}", tx.status().stopped(), b.events(), b.system().adapter().host_events());
-}

@@ -3,4 +3,5 @@
 pub mod campaign;
 pub mod case;
 pub mod cli;
+pub mod ledger;
 pub mod verify;

@@ -58,6 +58,19 @@ pub enum Register {
     Devcmd(DevcmdReg),
 }
 
+/// How much is under way in an adapter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnderWay {
+    /// Register writes posted and not applied.
+    pub doorbells: usize,
+    /// TX packets in the pipelines.
+    pub packets: usize,
+    /// Data, completions and credits in the write FIFO.
+    pub writes: usize,
+    /// Frames in the ingress FIFO and the receive engine.
+    pub ingress: usize,
+}
+
 /// A part that can take a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Unit {
@@ -284,6 +297,16 @@ impl Adapter {
     /// Frames waiting in the ingress FIFO or in the receive engine.
     pub fn ingress_len(&self) -> usize {
         self.ingress.len() + usize::from(!self.rx.is_idle())
+    }
+
+    /// What no register shows and is under way now, for whoever tells a move.
+    pub fn under_way(&self) -> UnderWay {
+        UnderWay {
+            doorbells: self.doorbells.len(),
+            packets: self.wqs.iter().map(wq::Wq::packets).sum(),
+            writes: self.fifo.entries.len(),
+            ingress: self.ingress_len(),
+        }
     }
 
     /// Nothing is held that no register shows.

@@ -132,6 +132,11 @@ impl Wq {
         self.outstanding + 1 == self.ring_size && self.pipeline.len() == 1 && self.gathering() && self.cache.is_empty()
     }
 
+    /// Packets in the pipeline.
+    pub fn packets(&self) -> usize {
+        self.pipeline.len()
+    }
+
     /// A fetch is possible but for room in the cache.
     #[inline]
     fn wants_cell(&self) -> bool {

@@ -8,6 +8,7 @@ mod diff;
 mod explain;
 mod export;
 mod list;
+mod migrate;
 mod out;
 mod replay;
 mod report;
@@ -74,6 +75,8 @@ verbs! {
     Show(show::Args),
     /// Compare two dumps by meaning: status 0 same, 1 differs, 2 trouble
     Diff(diff::Args),
+    /// Tell one move step by step: what was in flight where, before, at the freeze, in software, after
+    Migrate(migrate::Args),
     /// Predict a recording: its register log drives the software body, its saved state has to come out
     Replay(replay::Args),
     /// Send a recorded state into the software body, onto the adapter and back, then let traffic go on
