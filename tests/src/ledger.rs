@@ -202,7 +202,7 @@ pub fn tell(settings: &Settings) -> Tale {
     teller.steps = 0;
     teller.note("at rest", "The guest works on hardware and nothing is in flight.");
     teller.burst();
-    let moment = 60 + teller.dice.below(60) as u32;
+    let moment = 150 + teller.dice.below(120) as u32;
     teller.steps(moment);
     teller.note("before", "Packets have been posted and frames have arrived; this is the moment.");
     let left = teller.switch(settings.leave);

@@ -4,4 +4,5 @@ pub mod campaign;
 pub mod case;
 pub mod cli;
 pub mod ledger;
+pub mod recordings;
 pub mod verify;

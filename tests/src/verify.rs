@@ -1,8 +1,10 @@
 //! The main job: everything that can be checked with nothing installed.
 
 use crate::campaign::{self, Findings};
+use crate::{case, recordings};
 use model::mutant::{Mutant, Planted};
 use serde::Serialize;
+use spec::clause::Tally;
 use spec::monitor::What;
 use spec::profile::Profile;
 use std::collections::BTreeSet;
@@ -96,14 +98,29 @@ pub struct Verdict {
     pub holds: bool,
 }
 
+/// Clauses that a campaign, the cases and the recordings together have to exercise: all of them.
+fn unexercised(tally: &Tally) -> impl Iterator<Item = &'static str> + '_ {
+    tally.iter().filter(|(_, premises, _)| *premises == 0).map(|(clause, ..)| clause.id)
+}
+
 /// Runs the main job. `progress` is told packets done and packets to do.
 pub fn run(settings: &Settings, progress: &mut dyn FnMut(u64, u64)) -> Verdict {
     let planted = planted(settings.mutant);
     let mut failures = Vec::new();
     let findings = campaign::run(settings, planted, progress);
     describe(&findings, &mut failures);
-    let tally = findings.tally.clone();
-    let recordings = Vec::new();
+    let mut tally = findings.tally.clone();
+    if failures.is_empty() {
+        let cases = case::run_all(settings.profile, planted);
+        tally.merge(&cases.tally);
+        failures.extend(cases.failures.iter().map(ToString::to_string));
+    }
+    let mut recordings = Vec::new();
+    if failures.is_empty() && settings.mutant.is_none() {
+        recordings = recordings::all();
+        failures.extend(recordings.iter().flat_map(|row| row.failures.iter().cloned()));
+        failures.extend(unexercised(&tally).map(|id| format!("{id}: never exercised")));
+    }
     let clauses = tally.iter().map(|(clause, exercised, violated)| ClauseRow { id: clause.id, exercised, violated });
     Verdict {
         schema: 1,

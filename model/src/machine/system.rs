@@ -9,12 +9,13 @@ use crate::mutant::Planted;
 use crate::net::{Net, Steer};
 use crate::pci::Pci;
 use crate::plane::{Progress, Request};
-use crate::vic::{self, Adapter};
+use crate::vic::intr::ERROR_BLOCK;
+use crate::vic::{self, Adapter, Register};
 use crate::vmxnet3::body::{self, Body};
 use crate::vmxnet3::plane::Plane;
 use spec::event::{Bar, Stimulus, Tap};
 use spec::profile::Profile;
-use spec::vic::Devcmd;
+use spec::vic::{Devcmd, IntrReg, RqReg, WqReg};
 use spec::vmxnet3::command::ecr;
 use spec::vmxnet3::{Bar0, Bar1, MAX_VECTORS};
 
@@ -225,6 +226,7 @@ impl System {
                 // Told first: what a command does happens inside the write.
                 tap.stimulus(Stimulus::RegisterWrite { bar, offset, value }, &self.memory);
                 if let Some(register) = Bar1::decode(offset) {
+                    self.plane.set_intx(!self.pci.msix_enabled());
                     let request = with_port!(self, tap, |port| self.plane.write(register, value, port));
                     self.request(request, tap);
                 }
@@ -415,12 +417,37 @@ impl System {
     pub(crate) fn step_adapter<T: Tap>(&mut self, unit: vic::Unit, tap: &mut T) {
         let scratch = &mut self.scratch;
         with_port!(self, tap, |port| self.adapter.step(unit, &mut WithScratch { scratch, host: port }));
+        self.report_adapter_error(tap);
     }
 
     /// Lets the adapter run until it is idle or the budget is gone.
     pub(crate) fn run_adapter<T: Tap>(&mut self, budget: u32, tap: &mut T) -> u32 {
         let scratch = &mut self.scratch;
-        with_port!(self, tap, |port| self.adapter.run(&mut WithScratch { scratch, host: port }, budget))
+        let steps = with_port!(self, tap, |port| self.adapter.run(&mut WithScratch { scratch, host: port }, budget));
+        self.report_adapter_error(tap);
+        steps
+    }
+
+    /// A queue error raises the host-only block: the configuration plane sets the event, unless a switch is under way, which
+    /// carries the stop reason along.
+    fn report_adapter_error<T: Tap>(&mut self, tap: &mut T) {
+        if self.adapter.host_events() == 0 || self.mode != Mode::Hardware || self.phase.is_some() || self.switching() {
+            return;
+        }
+        self.adapter.write(Register::Intr(ERROR_BLOCK, IntrReg::IntCredits), 0);
+        let (tx, rx) = self.shadow.queues();
+        let stopped = |register| self.adapter.peek(register) != 0;
+        let mut bits = 0;
+        if (0..tx).any(|q| stopped(Register::Wq(q, WqReg::ErrorStatus))) {
+            bits |= ecr::TQERR;
+        }
+        if (0..2 * rx).any(|r| stopped(Register::Rq(r, RqReg::ErrorStatus))) {
+            bits |= ecr::RQERR;
+        }
+        if let Some(Request::Raise(vector)) = with_port!(self, tap, |port| self.plane.event(bits, port)) {
+            let ops = Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]);
+            self.phase = Some(Phase { program: Program::new(ops, u32::MAX), request: None });
+        }
     }
 
     /// Lets devices, uplink and port run until nothing moves, at most `budget` device steps a round; no guest runs.

@@ -142,10 +142,4 @@ pub mod kind {
     pub const MULTICAST: u16 = 6;
     /// [`RssV1`](super::RssV1).
     pub const RSS: u16 = 7;
-    /// The configuration plane, see `DeviceV1`.
-    pub const DEVICE: u16 = 8;
-    /// Configuration space.
-    pub const PCI_CONFIG: u16 = 9;
-    /// MSI-X table, 25 entries, then pending bits and INTx level.
-    pub const PCI_MSIX: u16 = 10;
 }

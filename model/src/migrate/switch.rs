@@ -20,7 +20,7 @@ use spec::event::{Effect, Stimulus, Tap};
 use spec::position::RingIndex;
 use spec::vic::{Devcmd, IntrReg, RqReg, WqReg};
 use spec::vmxnet3::command::{QueueError, ecr};
-use spec::vmxnet3::{QUEUE_DESC_BYTES, RxQueueCtrl, TxQueueCtrl};
+use spec::vmxnet3::{MAX_VECTORS, QUEUE_DESC_BYTES, RxQueueCtrl, TxQueueCtrl};
 
 /// A switch under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -392,7 +392,8 @@ impl Switch {
     }
 
     fn fail<T: Tap>(&mut self, reason: Reason, system: &mut System, tap: &mut T) -> Option<Outcome> {
-        if self.stage.is_committed() {
+        // An undo that the adapter does not follow ends where a failure past the commit point does.
+        if self.stage.is_committed() || self.stage == Stage::Undo {
             self.stop_queues(system, tap);
             return Some(Outcome::Stopped(reason, QueueError::Switch));
         }
@@ -443,6 +444,12 @@ impl Switch {
 
     /// Past the commit point: software, every queue stopped with the code for a failed switch, and an event.
     fn stop_queues<T: Tap>(&mut self, system: &mut System, tap: &mut T) {
+        if self.canon.activation.tx.is_empty() {
+            // Nothing was captured yet: positions start anew, as they do after the reset that a stopped queue asks for.
+            let activation = system.plane.activation().cloned().unwrap_or_default();
+            let progress = Progress::fresh(&activation, [VectorProgress::default(); MAX_VECTORS]);
+            self.canon = Canon { activation, progress };
+        }
         let mut progress: Progress = self.canon.progress.clone();
         for queue in &mut progress.tx {
             queue.stopped = Some(QueueError::Switch);
@@ -468,6 +475,7 @@ impl Switch {
         system.net.set_steer(Steer::Switch);
         system.net.set_port(Port::Open);
         system.frozen = false;
+        system.body_held = false;
         let request = with_port!(system, tap, |port| system.plane.event(ecr::TQERR | ecr::RQERR, port));
         system.request(request, tap);
     }

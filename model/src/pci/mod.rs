@@ -114,7 +114,7 @@ impl Pci {
                 _ => 0,
             };
             if let Some(old) = self.config.get_mut(at) {
-                *old = *old & !writable | byte & writable;
+                *old = (*old & !writable) | (byte & writable);
             }
         }
     }
@@ -155,8 +155,8 @@ impl Pci {
         }
         let entry = self.table.get_mut(index)?;
         match offset % 16 & !3 {
-            0 => entry.set_address(entry.address() & !0xffff_ffff | u64::from(value & !3)),
-            4 => entry.set_address(entry.address() & 0xffff_ffff | u64::from(value) << 32),
+            0 => entry.set_address((entry.address() & !0xffff_ffff) | u64::from(value & !3)),
+            4 => entry.set_address((entry.address() & 0xffff_ffff) | (u64::from(value) << 32)),
             8 => entry.set_data(value),
             _ => entry.set_masked(value & 1 == 1),
         }
@@ -199,7 +199,7 @@ impl Pci {
     /// A body set the level of the INTx line; returns the level that leaves the function.
     pub fn set_intx(&mut self, asserted: bool) -> bool {
         self.intx = asserted;
-        self.config[6] = self.config[6] & !0x08 | u8::from(asserted) << 3;
+        self.config[6] = (self.config[6] & !0x08) | (u8::from(asserted) << 3);
         asserted && self.word(4) & command::INTX_DISABLE == 0 && !self.msix_enabled()
     }
 

@@ -116,6 +116,22 @@ pub struct Failure {
     pub detail: Detail,
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { case, clause, target, detail } = self;
+        write!(f, "{clause}: case {case}")?;
+        if let Some(target) = target {
+            write!(f, " on {target:?}")?;
+        }
+        match detail {
+            Detail::Claim(claim) => write!(f, ": {claim}"),
+            Detail::Value { what, found, expected } => write!(f, ": {what} is {found:#x}, not {expected:#x}"),
+            Detail::Judged(what) => write!(f, ": {what:?}"),
+            Detail::Stuck(at) => write!(f, ": stuck at {at}"),
+        }
+    }
+}
+
 /// What a run of the suite found.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {

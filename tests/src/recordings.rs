@@ -1,0 +1,46 @@
+//! The recordings that `verify` holds the models against: built into the program, so that it needs no folder.
+
+use crate::verify::RecordingRow;
+use golden::import::{Capture, ImportError};
+use golden::{replay, roundtrip};
+use spec::profile::Profile;
+
+macro_rules! files {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        vec![$(($name.to_string(), include_bytes!(concat!("../../golden/dumps/", $folder, "/", $name)).to_vec())),*]
+    };
+}
+
+/// Linux 6.1 on QEMU 11.1's own device.
+fn linux_on_qemu() -> Result<Capture, ImportError> {
+    let files = files!("linux-6.1-vmxnet3-qemu-11.1":
+        "migration-stream.bin.gz", "qemu-trace.log", "wire.pcap", "lspci.txt", "ethtool-d.regs-down.raw",
+        "ethtool-d.regs-up.raw", "ethtool-d.regs-wrapped.raw",
+    );
+    let memory = files!("linux-6.1-vmxnet3-qemu-11.1/memory":
+        "index.txt", "0x2a5b000.bin", "0x2a5f000.bin", "0x2a65000.bin", "0x2a98000.bin", "0x2a9c000.bin",
+        "0xf420000.bin", "0xf448000.bin",
+    );
+    Capture::from_parts("linux-6.1-vmxnet3-qemu-11.1", &files, &memory)
+}
+
+/// Replays every recording and sends its saved state there and back.
+pub fn all() -> Vec<RecordingRow> {
+    let name = "linux-6.1-vmxnet3-qemu-11.1".to_string();
+    let mut row = RecordingRow { name, reads: 0, deviations: Vec::new(), failures: Vec::new() };
+    match linux_on_qemu().and_then(|capture| judge(&capture, &mut row)) {
+        Ok(()) => {}
+        Err(refused) => row.failures.push(refused.to_string()),
+    }
+    vec![row]
+}
+
+fn judge(capture: &Capture, row: &mut RecordingRow) -> Result<(), ImportError> {
+    let replayed = replay::replay(capture, &Profile::QEMU_11_1)?;
+    row.reads = replayed.predicted as u64;
+    row.deviations = replayed.deviations.clone();
+    row.failures.extend(replayed.failures);
+    let trip = roundtrip::roundtrip(capture)?;
+    row.failures.extend(trip.failures);
+    Ok(())
+}
