@@ -45,12 +45,18 @@ fn nowhere(folder: &str, forbidden: &[&str]) {
 
 #[test]
 fn the_adapter_knows_nothing_of_the_software_body() {
-    nowhere("model/src/vic", &["crate::vmxnet3", "crate::hypervisor", "crate::machine", "crate::migrate", "crate::guest"]);
+    nowhere(
+        "model/src/vic",
+        &["crate::vmxnet3", "crate::hypervisor", "crate::machine", "crate::migrate", "crate::guest"],
+    );
 }
 
 #[test]
 fn the_software_body_knows_nothing_of_the_adapter() {
-    nowhere("model/src/vmxnet3", &["crate::vic", "crate::hypervisor", "crate::machine", "crate::migrate", "crate::guest"]);
+    nowhere(
+        "model/src/vmxnet3",
+        &["crate::vic", "crate::hypervisor", "crate::machine", "crate::migrate", "crate::guest"],
+    );
     nowhere("model/src/vmxnet3", &["spec::vic"]);
 }
 
@@ -65,7 +71,10 @@ fn guests_see_only_the_specification_and_their_port() {
 #[test]
 fn specification_and_models_touch_no_clock_thread_file_or_socket() {
     for folder in ["spec/src", "model/src"] {
-        nowhere(folder, &["std::time", "std::thread", "std::net", "std::env", "std::process", "std::io", "HashMap", "HashSet"]);
+        nowhere(
+            folder,
+            &["std::time", "std::thread", "std::net", "std::env", "std::process", "std::io", "HashMap", "HashSet"],
+        );
         for (path, text) in files(folder, "rs") {
             if path.contains("/tests") || path.contains("export") {
                 continue;
@@ -93,12 +102,20 @@ fn specification_and_models_forbid_unsafe() {
 #[test]
 fn dependencies_point_one_way() {
     let order = ["spec", "model", "golden", "tests", "fuzz"];
-    let crates = [("spec", "vnic-spec"), ("model", "vnic-model"), ("golden", "vnic-golden"), ("tests", "vnic"), ("fuzz", "vnic-fuzz")];
+    let crates = [
+        ("spec", "vnic-spec"),
+        ("model", "vnic-model"),
+        ("golden", "vnic-golden"),
+        ("tests", "vnic"),
+        ("fuzz", "vnic-fuzz"),
+    ];
     for (at, folder) in order.iter().enumerate() {
         let manifest = fs::read_to_string(root().join(folder).join("Cargo.toml")).expect("a manifest");
         for (later, package) in crates.iter().skip(at + 1) {
             for line in manifest.lines().map(str::trim) {
-                let depends = line.starts_with(&format!("{later}.")) || line.starts_with(&format!("{later} =")) || line.starts_with(&format!("{package} ="));
+                let depends = line.starts_with(&format!("{later}."))
+                    || line.starts_with(&format!("{later} ="))
+                    || line.starts_with(&format!("{package} ="));
                 assert!(!depends || *folder == "tests" && *later == "fuzz", "{folder}/Cargo.toml: {line}");
             }
         }
@@ -148,13 +165,18 @@ fn every_bench_is_built() {
 
 #[test]
 fn every_fuzz_target_is_built_and_has_a_corpus() {
-    let files: BTreeSet<_> = named("fuzz/fuzz_targets", false).into_iter().map(|name| format!("fuzz_targets/{name}")).collect();
+    let files: BTreeSet<_> =
+        named("fuzz/fuzz_targets", false).into_iter().map(|name| format!("fuzz_targets/{name}")).collect();
     assert!(!files.is_empty());
     assert_eq!(built("fuzz/Cargo.toml", "[[bin]]"), files);
     for file in files {
         let name = file.trim_start_matches("fuzz_targets/").trim_end_matches(".rs").to_string();
         let corpus = root().join("fuzz/corpus").join(&name);
-        assert!(fs::read_dir(&corpus).is_ok_and(|mut entries| entries.next().is_some()), "{} is empty", corpus.display());
+        assert!(
+            fs::read_dir(&corpus).is_ok_and(|mut entries| entries.next().is_some()),
+            "{} is empty",
+            corpus.display()
+        );
     }
 }
 

@@ -133,7 +133,7 @@ mod tests {
     fn ring(size: u32, consumed: u32, owned: u32) -> Vec<bool> {
         let mut cells = vec![false; size as usize];
         for position in 0..consumed + owned {
-            cells[(position % size) as usize] = position / size % 2 == 0;
+            cells[(position % size) as usize] = (position / size).is_multiple_of(2);
         }
         cells
     }

@@ -246,7 +246,7 @@ pub trait Declared: Bytes + Default {
     const LAYOUT: &'static Layout;
 }
 
-/// Declares a structure. See the [module](crate::layout) for the two forms.
+/// Declares a structure. See the [module](mod@crate::layout) for the two forms.
 #[macro_export]
 macro_rules! layout {
     (
@@ -441,6 +441,7 @@ mod tests {
         large.set_count(3);
         large.set_small(Small(0x1ff));
         large.set_pair([7, 0x8000]);
+        assert_eq!((large.count(), large.small(), large.pair()), (3, Small(0x1ff), [7, 0x8000]));
         let leaves: Vec<_> = Large::LAYOUT.decode(&large.0).into_iter().map(|l| (l.path, l.value)).collect();
         let expected =
             [("count", 3), ("small.low", 255), ("small.fl", 1), ("small.rsvd", 0), ("pair[0]", 7), ("pair[1]", 0x8000)];

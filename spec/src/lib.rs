@@ -1,6 +1,6 @@
 //! What the devices are: VMXNET3 and the Cisco VIC, as declarations, pure rules and judges.
 //!
-//! - [`layout`] and [`registers`] hold the macros by which everything is declared once; accessors, tables, decoding and the
+//! - [`mod@layout`] and [`mod@registers`] hold the macros by which everything is declared once; accessors, tables, decoding and the
 //!   reference pages all come from there.
 //! - [`vmxnet3`] and [`vic`] are the declarations themselves.
 //! - [`position`] and [`profile`] are small rules and the named choices where sources are silent.

@@ -110,7 +110,7 @@ pub const fn tiles(map: &RegisterMap) -> bool {
     true
 }
 
-/// Declares a page of registers. See the [module](crate::registers).
+/// Declares a page of registers. See the [module](mod@crate::registers).
 #[macro_export]
 macro_rules! registers {
     (

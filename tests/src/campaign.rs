@@ -210,7 +210,7 @@ fn run_course(
         if !findings.is_clean() {
             break;
         }
-        if epoch % 64 == 0 {
+        if epoch.is_multiple_of(64) {
             progress(findings);
         }
     }
@@ -282,7 +282,7 @@ pub fn run_epoch<T: Tap>(
     }
     rig.apply(&Op::Wire { ready: true }, judges);
     rig.apply(&Op::Link { up: true }, judges);
-    if epoch % 16 == 0 {
+    if epoch.is_multiple_of(16) {
         rig.apply(&Op::Stats, judges);
     }
     rig.apply(&Op::Settle, judges)

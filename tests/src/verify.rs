@@ -150,13 +150,18 @@ fn describe(findings: &Findings, failures: &mut Vec<String>) {
     for (course, epoch, violation) in &findings.violations {
         let id = violation.clause.id();
         if named.insert(id) {
-            failures.push(format!("{id}: {:?}, in course '{course}', epoch {epoch}, event {}", violation.what, violation.at));
+            failures.push(format!(
+                "{id}: {:?}, in course '{course}', epoch {epoch}, event {}",
+                violation.what, violation.at
+            ));
         }
     }
     for (course, epoch, breach) in &findings.breaches {
         let id = breach.clause();
         if named.insert(id) {
-            failures.push(format!("{id}: the driver would have stopped the kernel: {breach:?}, in course '{course}', epoch {epoch}"));
+            failures.push(format!(
+                "{id}: the driver would have stopped the kernel: {breach:?}, in course '{course}', epoch {epoch}"
+            ));
         }
     }
     for (course, epoch) in &findings.stuck {
@@ -172,7 +177,9 @@ fn summary(findings: &Findings) -> Campaign {
         switches: findings.switches,
         undone: findings.undone,
         lost: count(|what| matches!(what, What::Unsent { .. } | What::Uncompleted { .. } | What::Undelivered { .. })),
-        duplicated: count(|what| matches!(what, What::SentTwice { .. } | What::Unexplained { .. } | What::NotOffered { .. })),
+        duplicated: count(|what| {
+            matches!(what, What::SentTwice { .. } | What::Unexplained { .. } | What::NotOffered { .. })
+        }),
         reordered: count(|what| matches!(what, What::OutOfOrder { .. })),
         missed_wakeups: count(|what| matches!(what, What::Untold { .. })),
         longest_switch: findings.longest_switch,

@@ -1,10 +1,10 @@
 //! Replay: a recording's register log drives the software body, and everything that was read, and the state that was
 //! saved, is predicted.
 //!
-//! The log lacks the guest's memory, its stores and the time. A reconstructed guest ([`guest`]) stands in: it lays out
+//! The log lacks the guest's memory, its stores and the time. A reconstructed guest (`guest`) stands in: it lays out
 //! rings of the recorded sizes, posts for each doorbell as many descriptors as the index advanced by, with the next
-//! captured frame ([`wire`]) as payload, and posts receive buffers again as Linux does. The state ([`state`]) is compared
-//! with the saved one after every access, so the hold is found and not told; the rings ([`rings`]) are compared there.
+//! captured frame (`wire`) as payload, and posts receive buffers again as Linux does. The state (`state`) is compared
+//! with the saved one after every access, so the hold is found and not told; the rings (`rings`) are compared there.
 //!
 //! Source for the guest's habits: linux drivers/net/vmxnet3/vmxnet3_drv.c, vmxnet3_tq_xmit, vmxnet3_rq_rx_complete.
 

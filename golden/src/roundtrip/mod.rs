@@ -2,7 +2,7 @@
 //!
 //! Between two bodies go saved bytes and guest memory, nothing else, and each body is a fresh object. First the state alone
 //! makes the trip and is compared byte by byte, and field by field when written out again as the section of the stream.
-//! Then the driver goes on ([`flight`]): with packets and frames under way the adapter is stopped after every number of
+//! Then the driver goes on (`flight`): with packets and frames under way the adapter is stopped after every number of
 //! steps, and everything must arrive exactly once and in order, in software and on another adapter alike.
 
 mod adopt;

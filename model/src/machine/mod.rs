@@ -5,10 +5,10 @@ mod port;
 mod rig;
 mod system;
 
-pub use rig::{BASE, ROUNDS, Rig, plan};
-pub use system::{Mode, System};
 pub(crate) use port::Port;
+pub use rig::{BASE, ROUNDS, Rig, plan};
 pub(crate) use system::with_port;
+pub use system::{Mode, System};
 
 use crate::guest::GuestPort;
 use crate::guest::vmxnet3::Driver;

@@ -35,12 +35,7 @@ impl Rig {
     ///
     /// # Errors
     /// When the driver's structures do not fit.
-    pub fn new(
-        profile: &'static Profile,
-        config: DriverConfig,
-        bytes: usize,
-        seed: u64,
-    ) -> Result<Self, LayoutError> {
+    pub fn new(profile: &'static Profile, config: DriverConfig, bytes: usize, seed: u64) -> Result<Self, LayoutError> {
         let mac = config.mac;
         let driver = Driver::plan(config, BASE, bytes as u64)?;
         let system = System::new(profile, Memory::new(&[(BASE, bytes)]), mac);
@@ -139,7 +134,9 @@ impl Rig {
     /// adapter steps, `steps` times.
     pub fn ring_stale<T: Tap>(&mut self, queue: u8, back: u32, steps: u64, dice: &mut Dice, tap: &mut T) {
         let system = &mut self.machine.system;
-        let Some(setup) = system.plane().activation().and_then(|a| a.tx.get(usize::from(queue))).copied() else { return };
+        let Some(setup) = system.plane().activation().and_then(|a| a.tx.get(usize::from(queue))).copied() else {
+            return;
+        };
         if system.mode() != Mode::Hardware || !system.vcpus_run() {
             return;
         }

@@ -192,9 +192,8 @@ impl Stage {
 
     /// The stage after this one.
     pub(super) fn next(self) -> Self {
-        let after = |stages: &[Self]| {
-            stages.iter().position(|&stage| stage == self).and_then(|i| stages.get(i + 1)).copied()
-        };
+        let after =
+            |stages: &[Self]| stages.iter().position(|&stage| stage == self).and_then(|i| stages.get(i + 1)).copied();
         after(Self::LEAVING).or_else(|| after(Self::ENTERING)).unwrap_or(Self::RunVcpus)
     }
 }

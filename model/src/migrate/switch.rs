@@ -217,12 +217,7 @@ impl Switch {
     }
 
     /// Runs the stage's program on the adapter; `late` is the reason when the adapter does not follow within its budget.
-    fn program(
-        &mut self,
-        system: &mut System,
-        ops: impl FnOnce(&mut System, &Self) -> Vec<Op>,
-        late: Reason,
-    ) -> Went {
+    fn program(&mut self, system: &mut System, ops: impl FnOnce(&mut System, &Self) -> Vec<Op>, late: Reason) -> Went {
         let mut program = match self.program.take() {
             Some(program) => program,
             None => Program::new(ops(system, self), system.profile.drain_budget),
@@ -289,16 +284,19 @@ impl Switch {
                 }
                 self.program(system, |_, _| ingress::drop_all(), Reason::Adapter)
             }
-            Policy::A | Policy::B | Policy::C => match self.program(system, |_, _| ingress::read_back(), Reason::Adapter) {
-                Went::On => match self.program.take().and_then(|program| ingress::frame(&program, &system.scratch)) {
-                    Some(frame) => {
-                        self.handed.push(frame);
-                        Went::Waiting
-                    }
-                    None => Went::On,
-                },
-                went => went,
-            },
+            Policy::A | Policy::B | Policy::C => {
+                match self.program(system, |_, _| ingress::read_back(), Reason::Adapter) {
+                    Went::On => match self.program.take().and_then(|program| ingress::frame(&program, &system.scratch))
+                    {
+                        Some(frame) => {
+                            self.handed.push(frame);
+                            Went::Waiting
+                        }
+                        None => Went::On,
+                    },
+                    went => went,
+                }
+            }
         }
     }
 
@@ -509,8 +507,10 @@ fn stopped_queues(adapter: &Adapter, activation: &Activation) -> Progress {
     };
     let tx = (0..activation.tx.len())
         .map(|q| TxProgress { stopped: stopped(Register::Wq(q as u8, WqReg::ErrorStatus)), ..TxProgress::default() });
-    let rx = (0..activation.rx.len())
-        .map(|q| RxProgress { stopped: stopped(Register::Rq(2 * q as u8, RqReg::ErrorStatus)), ..RxProgress::default() });
+    let rx = (0..activation.rx.len()).map(|q| RxProgress {
+        stopped: stopped(Register::Rq(2 * q as u8, RqReg::ErrorStatus)),
+        ..RxProgress::default()
+    });
     Progress { tx: tx.collect(), rx: rx.collect(), ..Progress::default() }
 }
 
@@ -539,7 +539,8 @@ impl System {
         with_port!(self, tap, |port| {
             for queue in 0..tx {
                 // A queue table that the guest has pointed elsewhere hurts only the guest.
-                let _ = port.write(table.wrapping_add(queue * QUEUE_DESC_BYTES + threshold), &tx_threshold.to_le_bytes());
+                let _ =
+                    port.write(table.wrapping_add(queue * QUEUE_DESC_BYTES + threshold), &tx_threshold.to_le_bytes());
             }
             for queue in tx..tx + rx {
                 let _ = port.write(table.wrapping_add(queue * QUEUE_DESC_BYTES + prod), &[update_rx_prod]);

@@ -143,7 +143,7 @@ impl Pci {
         let mut bytes = [0; 16];
         let Some(entry) = self.table.get(offset as usize / 16) else { return 0 };
         entry.put(&mut bytes);
-        let at = offset as usize % 16 & !3;
+        let at = (offset as usize % 16) & !3;
         u32::get(&bytes[at..])
     }
 
@@ -154,7 +154,7 @@ impl Pci {
             return None;
         }
         let entry = self.table.get_mut(index)?;
-        match offset % 16 & !3 {
+        match (offset % 16) & !3 {
             0 => entry.set_address((entry.address() & !0xffff_ffff) | u64::from(value & !3)),
             4 => entry.set_address((entry.address() & 0xffff_ffff) | (u64::from(value) << 32)),
             8 => entry.set_data(value),

@@ -16,7 +16,7 @@ pub use bar0::Bar0;
 pub use bar1::Bar1;
 pub use command::Command;
 pub use lifecycle::Lifecycle;
-pub use queue::{RxQueueCtrl, RxQueueConf, RxQueueDesc, QueueStatus, TxQueueConf, TxQueueCtrl, TxQueueDesc};
+pub use queue::{QueueStatus, RxQueueConf, RxQueueCtrl, RxQueueDesc, TxQueueConf, TxQueueCtrl, TxQueueDesc};
 pub use rx::{RxCompDesc, RxDesc};
 pub use shared::{DriverShared, IntrConf, MiscConf, RssConf, RxFilterConf, VariableLenConf};
 pub use tx::{TxCompDesc, TxDesc};
@@ -70,13 +70,34 @@ pub struct Version {
 pub const VERSIONS: &[Version] = &[
     Version { number: 1, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "the interface itself" },
     Version { number: 2, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "LRO completion type 4" },
-    Version { number: 3, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "cmdInfo, data descriptor sizes, RX data ring, coalescing" },
+    Version {
+        number: 3,
+        tx_queues: 8,
+        rx_queues: 16,
+        vectors: 25,
+        max_mtu: 9000,
+        adds: "cmdInfo, data descriptor sizes, RX data ring, coalescing",
+    },
     Version { number: 4, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "tunnel offload, RSS fields" },
     Version { number: 5, tx_queues: 8, rx_queues: 16, vectors: 25, max_mtu: 9000, adds: "packet steering slots" },
     Version { number: 6, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "32 queues, 65 vectors" },
-    Version { number: 7, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "capabilities, large BAR, ring buffer sizes" },
+    Version {
+        number: 7,
+        tx_queues: 32,
+        rx_queues: 32,
+        vectors: 65,
+        max_mtu: 9190,
+        adds: "capabilities, large BAR, ring buffer sizes",
+    },
     Version { number: 8, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "IPv6 packet steering" },
-    Version { number: 9, tx_queues: 32, rx_queues: 32, vectors: 65, max_mtu: 9190, adds: "timestamps, disabled offloads" },
+    Version {
+        number: 9,
+        tx_queues: 32,
+        rx_queues: 32,
+        vectors: 65,
+        max_mtu: 9190,
+        adds: "timestamps, disabled offloads",
+    },
 ];
 
 crate::layout! {

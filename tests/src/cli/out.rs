@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_trouble() {
-        let parts: [fn(&mut Out<'_>) -> Result<(), Trouble>; 3] =
-            [|out| out.text("six"), |out| out.json(&[1]), |out| out.flush()];
+        type Part = fn(&mut Out<'_>) -> Result<(), Trouble>;
+        let parts: [Part; 3] = [|out| out.text("six"), |out| out.json(&[1]), |out| out.flush()];
         for part in parts {
             let mut pipe = Pipe { room: 0, then: ErrorKind::StorageFull };
             let trouble = part(&mut Out::new(&mut pipe)).map_err(|trouble| trouble.sentence());
