@@ -46,6 +46,7 @@ pub const DESCRIPTORS: &[&Layout] = &[
     vmxnet3::RxCompDesc::LAYOUT,
     vmxnet3::shared::GosInfo::LAYOUT,
     vmxnet3::MsixEntry::LAYOUT,
+    vmxnet3::MsixPba::LAYOUT,
     vic::CreditReturn::LAYOUT,
     vic::DataRing::LAYOUT,
     vic::DevcmdWord::LAYOUT,

@@ -115,3 +115,15 @@ crate::layout! {
         [127:97] rsvd, set_rsvd: u32;
     }
 }
+
+crate::layout! {
+    /// The MSI-X pending bit array of 25 vectors.
+    ///
+    /// Source: PCI Local Bus Specification 3.0, section 6.8.2.10.
+    pub struct MsixPba(u64) = "MSI-X PBA" {
+        /// A bit a vector whose message waits for its mask.
+        [24:0] pending, set_pending: u32;
+        /// Reserved, zero.
+        [63:25] rsvd, set_rsvd: u64;
+    }
+}
