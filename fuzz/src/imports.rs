@@ -13,6 +13,6 @@ pub fn migration_stream(data: &[u8]) {
 pub fn trace_text(data: &[u8]) {
     if let Ok(log) = qemu_trace::parse("fuzz", data, qemu_trace::Bases::default()) {
         let printed = golden::show::trace(&log);
-        assert_eq!(printed.is_empty(), log.accesses.is_empty());
+        assert!(printed.lines().count() >= log.accesses.len(), "an access is not shown");
     }
 }

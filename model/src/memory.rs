@@ -128,9 +128,95 @@ impl GuestView for Memory {
     }
 }
 
+/// Bytes of a frame in a buffer that is used again and again. Growing back into room that was used before clears nothing:
+/// whoever grows writes. What stands in that room is no state.
+#[derive(Clone, Default)]
+pub struct Buffer {
+    room: Vec<u8>,
+    len: usize,
+}
+
+impl Buffer {
+    /// No bytes; the room stays.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Keeps the first `len` bytes.
+    #[inline]
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// `by` bytes more, behind the others, to be overwritten: they hold anything.
+    #[inline]
+    pub fn grow(&mut self, by: usize) -> &mut [u8] {
+        let from = self.len;
+        self.len += by;
+        if self.room.len() < self.len {
+            self.room.resize(self.len, 0);
+        }
+        &mut self.room[from..self.len]
+    }
+}
+
+impl core::ops::Deref for Buffer {
+    type Target = [u8];
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.room[..self.len]
+    }
+}
+
+impl core::ops::DerefMut for Buffer {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.room[..self.len]
+    }
+}
+
+impl From<&[u8]> for Buffer {
+    fn from(bytes: &[u8]) -> Self {
+        Self { room: bytes.to_vec(), len: bytes.len() }
+    }
+}
+
+impl core::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl PartialEq for Buffer {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Buffer {}
+
+impl core::hash::Hash for Buffer {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_buffer_held_before_is_no_state() {
+        let mut used = Buffer::from(&[1, 2, 3][..]);
+        used.truncate(1);
+        let fresh = Buffer::from(&[1][..]);
+        assert_eq!(used, fresh);
+        used.grow(2).fill(9);
+        assert_eq!(*used, [1, 9, 9]);
+        used.clear();
+        assert_eq!(used, Buffer::default());
+    }
 
     #[test]
     fn an_access_lies_wholly_in_one_region_or_faults_and_changes_nothing() {

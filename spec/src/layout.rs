@@ -75,10 +75,15 @@ impl Layout {
 
     /// Byte offset of the field `name`; a name that is not declared does not compile in a constant.
     pub const fn offset(&self, name: &str) -> u64 {
+        self.low(name) as u64 / 8
+    }
+
+    /// Lowest bit of the field `name`; a name that is not declared does not compile in a constant.
+    pub const fn low(&self, name: &str) -> u32 {
         let mut i = 0;
         while i < self.fields.len() {
             if same(self.fields[i].name.as_bytes(), name.as_bytes()) {
-                return self.fields[i].low as u64 / 8;
+                return self.fields[i].low;
             }
             i += 1;
         }
@@ -230,12 +235,15 @@ impl<T: Bytes, const N: usize> Bytes for [T; N] {
             _ => None,
         },
     );
+    #[inline]
     fn get(bytes: &[u8]) -> Self {
-        core::array::from_fn(|i| T::get(&bytes[i * T::SIZE..]))
+        let bytes = &bytes[..Self::SIZE];
+        core::array::from_fn(|i| T::get(&bytes[i * T::SIZE..(i + 1) * T::SIZE]))
     }
+    #[inline]
     fn put(self, bytes: &mut [u8]) {
-        for (i, value) in self.into_iter().enumerate() {
-            value.put(&mut bytes[i * T::SIZE..]);
+        for (value, bytes) in self.into_iter().zip(bytes[..Self::SIZE].chunks_exact_mut(T::SIZE)) {
+            value.put(bytes);
         }
     }
 }
@@ -289,19 +297,23 @@ macro_rules! layout {
         }
 
         impl From<$int> for $name {
+            #[inline]
             fn from(bits: $int) -> Self { Self(bits) }
         }
         impl From<$name> for $int {
+            #[inline]
             fn from(value: $name) -> Self { value.0 }
         }
         impl $crate::layout::Bytes for $name {
             const SIZE: usize = size_of::<$int>();
             const KIND: $crate::layout::Kind = $crate::layout::Kind::Struct(Self::LAYOUT);
+            #[inline]
             fn get(bytes: &[u8]) -> Self {
                 let mut le = [0; size_of::<$int>()];
                 le.copy_from_slice(&bytes[..size_of::<$int>()]);
                 Self($int::from_le_bytes(le))
             }
+            #[inline]
             fn put(self, bytes: &mut [u8]) { bytes[..size_of::<$int>()].copy_from_slice(&self.0.to_le_bytes()); }
         }
         impl $crate::layout::Declared for $name {
@@ -351,11 +363,13 @@ macro_rules! layout {
         impl $crate::layout::Bytes for $name {
             const SIZE: usize = $size;
             const KIND: $crate::layout::Kind = $crate::layout::Kind::Struct(Self::LAYOUT);
+            #[inline]
             fn get(bytes: &[u8]) -> Self {
                 let mut own = [0; $size];
                 own.copy_from_slice(&bytes[..$size]);
                 Self(own)
             }
+            #[inline]
             fn put(self, bytes: &mut [u8]) { bytes[..$size].copy_from_slice(&self.0); }
         }
         impl $crate::layout::Declared for $name {

@@ -66,16 +66,15 @@ fn guest(queues: u8) -> (Bare, Canon) {
     (Bare::new(memory), Canon { activation, progress })
 }
 
-/// Lets the adapter follow a program, and nothing else happen on it.
+/// Lets the adapter follow a program, and nothing else happen on it: one step is enough for a command, for learning a generation
+/// and for ending a stop.
 fn drive(program: &mut Program, adapter: &mut Adapter, host: &mut Bare, scratch: &mut Scratch) {
-    let mut units = Vec::new();
-    while program.step(adapter) == Poll::Pending {
-        units.clear();
-        adapter.units(&mut units);
-        // One step is enough for a command, for learning a generation and for ending a stop.
-        let unit = units.iter().find(|unit| matches!(unit.name(), "devcmd" | "wq-stop" | "rq-stop")).or(units.first());
-        if let Some(&unit) = unit {
-            adapter.step(unit, &mut WithScratch { scratch, host: &mut *host });
+    let mut host = WithScratch { scratch, host };
+    loop {
+        match program.step(adapter) {
+            Poll::Pending => program.waits_for().into_iter().for_each(|unit| adapter.step(unit, &mut host)),
+            Poll::Done => return,
+            Poll::Failed(error) => panic!("{error}"),
         }
     }
 }

@@ -37,18 +37,46 @@ impl Ring {
     }
 }
 
-/// The longest run of cells from `from` on that carry the expected generation, at most the whole ring. A cell outside memory
-/// ends it.
+/// The longest run of cells from `from`, a place in the ring, on that carry the expected generation, at most the whole ring.
+/// A cell outside memory ends it.
 pub fn owned_run(memory: &Memory, ring: Ring, ring_pa: u64, size: u32, from: RingIndex) -> u32 {
-    let mut at = from;
-    for run in 0..size {
-        let pa = ring_pa.wrapping_add(u64::from(at.index()) * CELL_BYTES);
-        if !memory.cell(pa).is_ok_and(|cell| ring.generation(cell) == at.generation()) {
-            return run;
-        }
-        at = at.next(size);
+    let ahead = size.saturating_sub(from.index());
+    let pa = ring_pa.wrapping_add(u64::from(from.index()) * CELL_BYTES);
+    let run = straight_run(memory, ring, pa, ahead, from.generation());
+    if run < ahead {
+        return run;
     }
-    size
+    ahead + straight_run(memory, ring, ring_pa, size - ahead, !from.generation())
+}
+
+/// The same without a wrap: `cells` cells from `pa` on.
+fn straight_run(memory: &Memory, ring: Ring, pa: u64, cells: u32, generation: bool) -> u32 {
+    match (memory.bytes(pa, cells as usize * CELL_BYTES as usize), ring) {
+        (Ok(bytes), Ring::Tx) => alike::<TX_GENERATION>(bytes, generation) as u32,
+        (Ok(bytes), Ring::Rx) => alike::<RX_GENERATION>(bytes, generation) as u32,
+        // The ring leaves memory somewhere: cell by cell.
+        (Err(_), _) => {
+            let place = |i: u32| pa.wrapping_add(u64::from(i) * CELL_BYTES);
+            let owned = |i: &u32| memory.cell(place(*i)).is_ok_and(|cell| ring.generation(cell) == generation);
+            (0..cells).take_while(owned).count() as u32
+        }
+    }
+}
+
+/// The generation bit of each kind of cell, counted from bit 0 of byte 0.
+const TX_GENERATION: usize = TxDesc::LAYOUT.low("gen") as usize;
+const RX_GENERATION: usize = RxDesc::LAYOUT.low("gen") as usize;
+/// Cells that a scan takes together.
+const BLOCK: usize = 16;
+
+/// How many of the first cells carry `expected` in bit `BIT`.
+fn alike<const BIT: usize>(bytes: &[u8], expected: bool) -> usize {
+    let mask = 1u8 << (BIT % 8);
+    let expected = if expected { mask } else { 0 };
+    let cells = bytes.as_chunks::<{ CELL_BYTES as usize }>().0;
+    let other = |cells: &[[u8; CELL_BYTES as usize]]| cells.iter().fold(0, |or, cell| or | (cell[BIT / 8] ^ expected));
+    let blocks = cells.chunks_exact(BLOCK).take_while(|block| other(block) & mask == 0).count();
+    blocks * BLOCK + cells[blocks * BLOCK..].iter().take_while(|cell| cell[BIT / 8] & mask == expected).count()
 }
 
 /// What each ring's `posted_index` is to claim.

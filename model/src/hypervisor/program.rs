@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use spec::vic::devcmd::status;
 use spec::vic::{Devcmd, DevcmdError, DevcmdReg, DevcmdWord, RqReg, WqReg};
 
-use crate::vic::{Adapter, Register};
+use crate::vic::{Adapter, Register, Unit};
 
 /// One operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,6 +97,19 @@ impl Program {
     /// Operations still to do.
     pub fn remaining(&self) -> usize {
         self.ops.len()
+    }
+
+    /// The part of the adapter whose step brings about what the next operation waits for; none where it does not wait.
+    pub fn waits_for(&self) -> Option<Unit> {
+        match *self.ops.front()? {
+            Op::Write(..) | Op::Read(_) => None,
+            Op::Devcmd { .. } | Op::AwaitCommand => Some(Unit::Devcmd),
+            Op::AwaitRunning(Register::Wq(q, _), true) => Some(Unit::WqFetch(q)),
+            Op::AwaitRunning(Register::Wq(q, _), false) => Some(Unit::WqStop(q)),
+            Op::AwaitRunning(Register::Rq(r, _), true) => Some(Unit::RqFetch(r)),
+            Op::AwaitRunning(Register::Rq(r, _), false) => Some(Unit::RqStop(r)),
+            Op::AwaitRunning(Register::Cq(..) | Register::Intr(..) | Register::Devcmd(_), _) => None,
+        }
     }
 
     /// Does one operation, or looks once.

@@ -44,12 +44,11 @@ impl Shadow {
         for new in macs.iter().filter(|new| self.macs.binary_search(new).is_err()) {
             ops.extend(Op::command(Devcmd::AddrAdd, [mac_arg(*new), 0, 0]));
         }
-        for vid in 0..4096u16 {
-            let of = |table: &[u32; 128]| table[usize::from(vid / 32)] >> (vid % 32) & 1 == 1;
-            match (of(&self.vlans), of(&filters.vlans)) {
-                (false, true) => ops.extend(Op::command(Devcmd::VlanAdd, [u64::from(vid), 0, 0])),
-                (true, false) => ops.extend(Op::command(Devcmd::VlanDel, [u64::from(vid), 0, 0])),
-                (true, true) | (false, false) => {}
+        for (word, (old, new)) in self.vlans.iter().zip(&filters.vlans).enumerate().filter(|(_, (old, new))| old != new)
+        {
+            for bit in (0..32).filter(|bit| (old ^ new) >> bit & 1 == 1) {
+                let command = if new >> bit & 1 == 1 { Devcmd::VlanAdd } else { Devcmd::VlanDel };
+                ops.extend(Op::command(command, [word as u64 * 32 + bit, 0, 0]));
             }
         }
         if bits != self.bits {

@@ -268,3 +268,61 @@ fn who_may_not_enter_is_told_why() {
     refused(&|a| a.rx[0].ring_size[0] = 1);
     assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7]);
 }
+
+/// Follows a program by the steps that it waits for, and no others.
+fn follow(program: &mut Program, adapter: &mut Adapter, scratch: &mut Scratch, host: &mut Bare) -> Poll {
+    let mut host = WithScratch { scratch, host };
+    loop {
+        match program.step(adapter) {
+            Poll::Pending => program.waits_for().into_iter().for_each(|unit| adapter.step(unit, &mut host)),
+            end => return end,
+        }
+    }
+}
+
+proptest! {
+    /// The scan of a ring finds what looking at cell after cell finds, wherever memory ends.
+    #[test]
+    fn a_scan_finds_the_cells_that_carry_the_generation(
+        size in 1u32..100, from in 0u32..100, generation: bool, owned in 0u32..120, end in 0u64..1700, tx: bool
+    ) {
+        let from = RingIndex::new(from % size, generation, size).unwrap();
+        let end = end.min(u64::from(size) * 16);
+        let mut memory = Memory::new(&[(0x1000, end as usize)]);
+        let ring = if tx { bring_up::Ring::Tx } else { bring_up::Ring::Rx };
+        let mut at = from;
+        for i in 0..size {
+            let carried = at.generation() == (i < owned);
+            let (mut tx_cell, mut rx_cell) = (TxDesc(!0), RxDesc(!0));
+            tx_cell.set_generation(carried);
+            rx_cell.set_generation(carried);
+            let cell = if tx { tx_cell.0 } else { rx_cell.0 };
+            let _ = memory.write(0x1000 + u64::from(at.index()) * 16, &cell.to_le_bytes());
+            at = at.next(size);
+        }
+        let mut at = from;
+        let mut expected = 0;
+        while expected < size
+            && memory.cell(0x1000 + u64::from(at.index()) * 16).is_ok_and(|cell| ring.generation(cell) == at.generation())
+        {
+            expected += 1;
+            at = at.next(size);
+        }
+        prop_assert_eq!(bring_up::owned_run(&memory, ring, 0x1000, size, from), expected);
+    }
+
+    /// Stepping what a program waits for, and nothing else, is enough for a quiet device to enter and to leave.
+    #[test]
+    fn a_program_names_the_step_that_it_waits_for(seed: u64) {
+        let (activation, progress, memory) = anywhere(seed);
+        let (mut scratch, mut host) = (Scratch::default(), Bare::new(memory));
+        let posted = Posted::scan(&activation, &progress, &host.memory, Planted::NONE);
+        let (mut adapter, profile) = (Adapter::new(&Profile::SMALL), &Profile::SMALL);
+        let (ops, shadow) = enter(&activation, &progress, &posted, profile, &mut scratch, Planted::NONE);
+        for ops in [ops, tear_down::stop(&shadow)] {
+            let end = follow(&mut Program::new(ops, 100), &mut adapter, &mut scratch, &mut host);
+            prop_assert_eq!(end, Poll::Done);
+        }
+        prop_assert_eq!(adapter.hidden_is_empty(), Ok(()));
+    }
+}

@@ -138,20 +138,13 @@ pub enum Entry {
         /// On the last completion of a received frame.
         account: Option<Account>,
     },
-    /// An event for the interrupt block of a completion queue.
-    Credit {
-        /// Queue.
-        source: Source,
-        /// Completion queue.
-        cq: u8,
-    },
 }
 
 impl Entry {
     /// The queue it belongs to.
     pub fn source(&self) -> Source {
         match self {
-            Self::Data { source, .. } | Self::Completion { source, .. } | Self::Credit { source, .. } => *source,
+            Self::Data { source, .. } | Self::Completion { source, .. } => *source,
         }
     }
 }
@@ -161,13 +154,27 @@ impl Entry {
 pub struct WriteFifo {
     /// Oldest first.
     pub entries: VecDeque<Entry>,
+    /// Before all entries: an event of this queue for the interrupt block of this completion queue, whose entry has just left.
+    pub credit: Option<(Source, u8)>,
     /// A data write of the frame now leaving was refused: its last completion will carry `err`.
     pub faulted: bool,
 }
 
 impl WriteFifo {
+    /// Data, completions and credits that wait.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.entries.len() + usize::from(self.credit.is_some())
+    }
+
+    /// Nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.credit.is_none() && self.entries.is_empty()
+    }
+
     /// Whether something of `source` still waits.
     pub fn holds(&self, source: Source) -> bool {
-        self.entries.iter().any(|e| e.source() == source)
+        self.credit.is_some_and(|(of, _)| of == source) || self.entries.iter().any(|e| e.source() == source)
     }
 }

@@ -241,6 +241,7 @@ impl Adapter {
         true
     }
 
+    #[inline]
     fn flush_doorbells(&mut self) {
         while let Some((register, value)) = self.doorbells.pop_front() {
             self.apply(register, u64::from(value));
@@ -304,7 +305,7 @@ impl Adapter {
         UnderWay {
             doorbells: self.doorbells.len(),
             packets: self.wqs.iter().map(wq::Wq::packets).sum(),
-            writes: self.fifo.entries.len(),
+            writes: self.fifo.len(),
             ingress: self.ingress_len(),
         }
     }
@@ -321,7 +322,7 @@ impl Adapter {
             ("receive descriptor cache", !self.rqs.iter().all(rq::Rq::is_cold)),
             ("receive engine", !self.rx.is_idle()),
             ("ingress FIFO", !self.ingress.is_empty()),
-            ("write FIFO", !self.fifo.entries.is_empty()),
+            ("write FIFO", !self.fifo.is_empty()),
         ];
         held.iter().find(|(_, held)| *held).map_or(Ok(()), |(part, _)| Err(*part))
     }
@@ -337,11 +338,11 @@ impl Adapter {
 
     #[inline]
     fn fifo_room(&self) -> bool {
-        self.fifo.entries.len() < self.profile.adapter.write_fifo.max(1)
+        self.fifo.len() < self.profile.adapter.write_fifo.max(1)
     }
 
     /// Whether a part can take a step now: by the adapter's own state, never by guest memory.
-    #[inline]
+    #[inline(always)]
     pub fn possible(&self, unit: Unit) -> bool {
         let wq = |q: u8| self.wqs.get(usize::from(q));
         let rq = |r: u8| self.rqs.get(usize::from(r));
@@ -359,7 +360,7 @@ impl Adapter {
                     && !self.fifo.holds(Source::Rq(r))
             }
             Unit::Rx => self.can_receive(),
-            Unit::Out => !self.fifo.entries.is_empty(),
+            Unit::Out => !self.fifo.is_empty(),
             Unit::Intr(i) => i != ERROR_BLOCK && self.intrs.get(usize::from(i)).is_some_and(Intr::due),
         }
     }
@@ -376,9 +377,14 @@ impl Adapter {
     /// One step of one part: at most one access to the world. A part that can do nothing does nothing.
     #[inline]
     pub fn step(&mut self, unit: Unit, host: &mut impl Host) {
-        if !self.possible(unit) {
-            return;
+        if self.possible(unit) {
+            self.perform(unit, host);
         }
+    }
+
+    /// A step that is possible. Inlined, as [`Self::possible`] is, where [`Self::run`] knows the unit.
+    #[inline(always)]
+    fn perform(&mut self, unit: Unit, host: &mut impl Host) {
         match unit {
             Unit::Doorbell => {
                 if let Some((register, value)) = self.doorbells.pop_front() {
@@ -404,6 +410,10 @@ impl Adapter {
     /// Lets the oldest posted write leave.
     #[inline]
     fn out(&mut self, host: &mut impl Host) {
+        if let Some((_, cq)) = self.fifo.credit.take() {
+            let block = self.cqs.get(usize::from(cq)).map_or(u32::MAX, |cq| cq.interrupt_offset);
+            return self.credit(block);
+        }
         match self.fifo.entries.pop_front() {
             None => {}
             Some(Entry::Data { pa, mut bytes, .. }) => {
@@ -432,12 +442,8 @@ impl Adapter {
                     let _ = host.publish(pa, cell);
                 }
                 if ring.interrupt_enable {
-                    self.fifo.entries.push_front(Entry::Credit { source, cq });
+                    self.fifo.credit = Some((source, cq));
                 }
-            }
-            Some(Entry::Credit { cq, .. }) => {
-                let block = self.cqs.get(usize::from(cq)).map_or(u32::MAX, |cq| cq.interrupt_offset);
-                self.credit(block);
             }
         }
     }
@@ -468,18 +474,22 @@ impl Adapter {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn drain(&mut self, unit: Unit, host: &mut impl Host, left: &mut u32) {
         while *left > 0 && self.possible(unit) {
-            self.step(unit, host);
+            self.perform(unit, host);
             *left -= 1;
         }
     }
 
+    /// A descriptor at a time, so that a packet's bytes leave while they are at hand.
     fn run_wq(&mut self, q: u8, host: &mut impl Host, left: &mut u32) {
         loop {
             let before = *left;
-            self.drain(Unit::WqFetch(q), host, left);
+            if *left > 0 && self.possible(Unit::WqFetch(q)) {
+                self.perform(Unit::WqFetch(q), host);
+                *left -= 1;
+            }
             self.drain(Unit::WqRead(q), host, left);
             self.drain(Unit::WqSend(q), host, left);
             self.drain(Unit::Out, host, left);

@@ -7,6 +7,7 @@ use spec::vmxnet3::TxDesc;
 use spec::vmxnet3::tx::om;
 
 use super::parse::{Packet, TCP};
+use crate::memory::Buffer;
 
 /// Bytes of an Ethernet header.
 const ETHERNET: usize = 14;
@@ -51,13 +52,12 @@ fn put16(bytes: &mut [u8], at: usize, value: u16) {
     bytes[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
-/// Inserts an 802.1Q tag after the source address.
-fn insert_tag(frame: &mut Vec<u8>, tci: u16) {
-    let [tpid, tci] = [VLAN.to_be_bytes(), tci.to_be_bytes()];
-    frame.extend_from_slice(&[0; 4]);
+/// Inserts an 802.1Q tag after the source address of a frame that has been made four bytes longer for it.
+fn insert_tag(frame: &mut [u8], tci: u16) {
     let end = frame.len() - 4;
     frame.copy_within(12..end, 16);
-    frame[12..16].copy_from_slice(&[tpid[0], tpid[1], tci[0], tci[1]]);
+    put16(frame, 12, VLAN);
+    put16(frame, 14, tci);
 }
 
 /// Does what the first descriptor asks of a whole packet; segmentation is planned and done frame by frame.
@@ -66,7 +66,8 @@ fn insert_tag(frame: &mut Vec<u8>, tci: u16) {
 ///
 /// # Errors
 /// When the packet cannot be sent.
-pub fn prepare(frame: &mut Vec<u8>, first: TxDesc, zero_udp: bool) -> Result<Plan, Malformed> {
+#[inline]
+pub fn prepare(frame: &mut Buffer, first: TxDesc, zero_udp: bool) -> Result<Plan, Malformed> {
     if frame.len() < ETHERNET {
         return Err(Malformed);
     }
@@ -77,6 +78,7 @@ pub fn prepare(frame: &mut Vec<u8>, first: TxDesc, zero_udp: bool) -> Result<Pla
         _ => return Err(Malformed),
     }
     if first.ti() {
+        frame.grow(4);
         insert_tag(frame, first.tci());
     }
     Ok(Plan::Whole)
@@ -155,6 +157,7 @@ impl Segments {
         let sum = checksum::add(checksum::pseudo(&out[addresses], TCP, upper), &out[l4..]);
         put16(out, l4 + 16, checksum::finish(sum));
         if let Some(tci) = self.tag {
+            out.extend_from_slice(&[0; 4]);
             insert_tag(out, tci);
         }
     }
@@ -164,7 +167,7 @@ impl Segments {
 mod tests {
     use super::*;
 
-    fn tcp(v6: bool, payload: usize) -> (Vec<u8>, u16) {
+    fn tcp(v6: bool, payload: usize) -> (Buffer, u16) {
         let mut frame = vec![2; 12];
         frame.extend_from_slice(if v6 { &[0x86, 0xdd] } else { &[8, 0] });
         if v6 {
@@ -176,7 +179,7 @@ mod tests {
         frame.extend_from_slice(&[0, 1, 0, 2, 0xff, 0xff, 0xff, 0xf0, 0, 0, 0, 0, 0x50, 0x99, 0, 1, 0xaa, 0xaa, 0, 0]);
         let headers = frame.len() as u16;
         frame.extend((0..payload).map(|i| i as u8));
-        (frame, headers)
+        (Buffer::from(&frame[..]), headers)
     }
 
     #[test]
@@ -209,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_udp_sum_of_zero_is_stored_as_all_ones() {
-        let mut frame = vec![0; 42];
+        let mut frame = Buffer::from(&[0; 42][..]);
         frame[34..36].copy_from_slice(&[0xff, 0xff]);
         let mut first = TxDesc::default();
         first.set_om(om::CSUM);
@@ -224,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_tag_goes_behind_the_source_address_and_offsets_do_not_count_it() {
-        let mut frame: Vec<u8> = (0..60).collect();
+        let mut frame = Buffer::from(&(0..60).collect::<Vec<u8>>()[..]);
         let mut first = TxDesc::default();
         first.set_ti(true);
         first.set_tci(0x2003);
@@ -248,7 +251,11 @@ mod tests {
             first.set_om(mode);
             first.set_hlen(hlen);
             first.set_msscof(msscof);
-            assert_eq!(prepare(&mut vec![0; len], first, false), Err(Malformed), "{mode} {hlen} {msscof} {len}");
+            assert_eq!(
+                prepare(&mut Buffer::from(&vec![0; len][..]), first, false),
+                Err(Malformed),
+                "{mode} {hlen} {msscof} {len}"
+            );
         }
     }
 }

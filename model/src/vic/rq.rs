@@ -85,12 +85,14 @@ impl Rq {
     }
 
     /// A fetch is possible but for room in the cache.
+    #[inline]
     pub(super) fn wants_cell(&self) -> bool {
         self.engine == Engine::Running
             && self.ahead.at != self.posted
             && self.in_flight + self.beyond + 1 < self.ring_size
     }
 
+    #[inline]
     pub(super) fn can_fetch(&self, profile: &Profile) -> bool {
         self.engine == Engine::Learning || (self.cache.len() < profile.adapter.cache.max(1) && self.wants_cell())
     }

@@ -71,10 +71,23 @@ impl Inbound {
     }
 
     fn clear(&mut self) {
-        let (mut frame, mut buffers) = (core::mem::take(&mut self.frame), core::mem::take(&mut self.buffers));
-        frame.clear();
-        buffers.clear();
-        *self = Self { frame, buffers, ..Self::default() };
+        self.active = false;
+        self.emitting = false;
+        self.frame.clear();
+        self.queue = 0;
+        self.spill = None;
+        self.headers = Headers::default();
+        self.hash = None;
+        self.verified = Verified::default();
+        self.strip = false;
+        self.length = 0;
+        self.buffers.clear();
+        self.used = [0; 2];
+        self.skipped = [0; 2];
+        self.placed = 0;
+        self.elsewhere = false;
+        self.emitted = 0;
+        self.account = None;
     }
 }
 
@@ -90,6 +103,7 @@ enum Next {
 
 impl Adapter {
     /// A receive step is possible, by the adapter's own state alone.
+    #[inline]
     pub(super) fn can_receive(&self) -> bool {
         if !self.rx.active {
             !self.ingress.is_empty() && !self.parked
@@ -158,8 +172,11 @@ impl Adapter {
     }
 
     fn discard(&mut self, mut frame: Vec<u8>) {
-        frame.clear();
-        self.buffers.put(frame);
+        // A frame that became a data write took its buffer along.
+        if frame.capacity() > 0 {
+            frame.clear();
+            self.buffers.put(frame);
+        }
     }
 
     fn next_buffer(&self) -> Next {
@@ -258,8 +275,10 @@ impl Adapter {
     fn emit(&mut self) {
         let count = self.rx.buffers.len();
         let turn = self.rx.emitted;
+        let first = turn < count;
+        let i = if first { turn } else { turn - count };
         let data_first = !self.planted.is(Mutant::HwCompletionFirst);
-        let entry = if (turn < count) == data_first { self.data(turn % count) } else { self.completion(turn % count) };
+        let entry = if first == data_first { self.data(i) } else { self.completion(i) };
         self.fifo.entries.push_back(entry);
         self.rx.emitted += 1;
         if self.rx.emitted == 2 * count {
@@ -296,13 +315,13 @@ impl Adapter {
         let rx = &self.rx;
         let buffer = &rx.buffers[i];
         let r = self.rq_of(buffer);
-        let pairs = self.rqs.iter().step_by(2).filter(|rq| rq.ring_size != 0).count() as u16;
+        let pairs = || self.rqs.iter().step_by(2).filter(|rq| rq.ring_size != 0).count() as u16;
         let last = i + 1 == rx.buffers.len();
         let mut cell = RxCompDesc::default();
         cell.set_rxd_idx(buffer.index as u16);
         cell.set_sop(i == 0);
         cell.set_eop(last);
-        cell.set_rq_id(u16::from(rx.queue) + u16::from(buffer.ring) * pairs);
+        cell.set_rq_id(u16::from(rx.queue) + if buffer.ring == 1 { pairs() } else { 0 });
         cell.set_len(buffer.len as u16);
         cell.set_kind(RXCOMP);
         if last {

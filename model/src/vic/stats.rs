@@ -1,5 +1,6 @@
 //! Counters of the adapter: a pair of UPT1 blocks a queue pair, and the vNIC's own totals.
 
+use spec::layout::Bytes;
 use spec::vic::stats::VnicStats;
 use spec::vmxnet3::{RxStats, TxStats};
 
@@ -31,6 +32,9 @@ macro_rules! add {
         $stats.$set($stats.$get().wrapping_add($by))
     };
 }
+
+/// Where the counts of received frames by size stand in the vNIC's block, bytes.
+const BY_SIZE: usize = VnicStats::LAYOUT.offset("rx_frames_by_size") as usize;
 
 /// Counters of the whole adapter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -103,10 +107,9 @@ impl Counters {
         add!(self.vnic, rx_frames_ok, set_rx_frames_ok, 1);
         add!(self.vnic, rx_frames_total, set_rx_frames_total, 1);
         add!(self.vnic, rx_bytes_ok, set_rx_bytes_ok, bytes);
-        let mut sizes = self.vnic.rx_frames_by_size();
-        let bin = [64, 127, 255, 511, 1023, 1518].iter().take_while(|&&top| bytes > top).count();
-        sizes[bin] = sizes[bin].wrapping_add(1);
-        self.vnic.set_rx_frames_by_size(sizes);
+        let bin = [64, 127, 255, 511, 1023, 1518].iter().filter(|&&top| bytes > top).count();
+        let counter = &mut self.vnic.0[BY_SIZE + 8 * bin..];
+        u64::get(counter).wrapping_add(1).put(counter);
         match class {
             Class::Unicast => {
                 add!(rx, ucast_pkts_rx_ok, set_ucast_pkts_rx_ok, 1);

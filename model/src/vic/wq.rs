@@ -17,6 +17,7 @@ use super::fifo::{Entry, Source};
 use super::offload::{self, Plan};
 use super::{Adapter, ring_is_bad};
 use crate::host::{Host, Sent};
+use crate::memory::Buffer;
 use crate::mutant::Mutant;
 
 /// How far a packet is.
@@ -47,7 +48,7 @@ pub struct Packet {
     fragments: Vec<(u64, u32)>,
     read: usize,
     total: usize,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     plan: Plan,
     sent: u32,
 }
@@ -152,7 +153,11 @@ impl Wq {
 
     #[inline]
     pub(super) fn can_read(&self) -> bool {
-        self.pipeline.iter().any(|p| p.stage == Stage::Read)
+        match self.pipeline.front() {
+            Some(p) if p.stage == Stage::Read => true,
+            Some(_) if self.pipeline.len() > 1 => self.pipeline.iter().any(|p| p.stage == Stage::Read),
+            _ => false,
+        }
     }
 
     #[inline]
@@ -216,10 +221,13 @@ impl Wq {
     }
 
     /// Moves cached cells into packets as far as the pipeline has room, and forgets half a packet that will not go on.
+    #[inline]
     fn settle(&mut self, profile: &Profile) -> Result<(), QueueError> {
-        if self.engine != Engine::Running {
-            return Ok(());
-        }
+        let nothing = self.cache.is_empty() && !self.gathering();
+        if nothing || self.engine != Engine::Running { Ok(()) } else { self.settle_cells(profile) }
+    }
+
+    fn settle_cells(&mut self, profile: &Profile) -> Result<(), QueueError> {
         while !self.cache.is_empty() {
             if !self.gathering() {
                 if self.pipeline.len() >= profile.adapter.pipeline.max(1) {
@@ -385,8 +393,8 @@ impl Adapter {
         let Some(packet) = wq.pipeline.iter_mut().find(|p| p.stage == Stage::Read) else { return };
         let Some(&(pa, len)) = packet.fragments.get(packet.read) else { return };
         let start = packet.bytes.len();
-        packet.bytes.resize(start + len as usize, 0);
-        if host.read(pa, &mut packet.bytes[start..]).is_err() {
+        if host.read(pa, packet.bytes.grow(len as usize)).is_err() {
+            packet.bytes.truncate(start);
             packet.stage = Stage::Malformed;
             return;
         }

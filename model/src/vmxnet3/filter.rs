@@ -46,8 +46,8 @@ fn vlan_accepts(filters: &Filters, profile: &Profile, frame: &[u8]) -> bool {
     let vid = usize::from(outer_tag(frame).unwrap_or(0) & 0xfff);
     let special = vid == 0 || (vid == 0xfff && profile.has(Deviation::ZeroVlanTableDrops));
     // FreeBSD and OpenBSD leave the table all zero and mean: do not filter.
-    let open = !profile.has(Deviation::ZeroVlanTableDrops) && filters.vlans.iter().all(|word| *word == 0);
-    special || open || filters.vlans[vid / 32] >> (vid % 32) & 1 == 1
+    let open = || !profile.has(Deviation::ZeroVlanTableDrops) && filters.vlans.iter().all(|word| *word == 0);
+    special || open() || filters.vlans[vid / 32] >> (vid % 32) & 1 == 1
 }
 
 fn address_accepts(filters: &Filters, frame: &[u8]) -> bool {

@@ -223,7 +223,7 @@ impl Body {
                 }
             }
         }
-        let fresh = Progress::fresh(&activation, self.vectors.each);
+        let fresh = Progress::fresh(&activation, self.vectors.progress());
         self.adopt(activation, &fresh.tx, &fresh.rx);
     }
 
@@ -238,7 +238,7 @@ impl Body {
     /// Reads a register of BAR0. Doorbells read 0.
     pub fn read_bar0(&self, reg: Bar0) -> u32 {
         match reg {
-            Bar0::Imr(vector) => self.vectors.each.get(usize::from(vector)).map_or(0, |one| u32::from(one.masked)),
+            Bar0::Imr(vector) => u32::from(self.vectors.is_masked(vector)),
             Bar0::TxProd(_) | Bar0::RxProd(_) | Bar0::RxProd2(_) => 0,
         }
     }
@@ -289,19 +289,21 @@ impl Body {
         if self.inbox.can_step() {
             into.push(Unit::Rx);
         }
-        into.extend((0..self.vectors.count).filter(|vector| self.fires(*vector)).map(Unit::Vector));
+        let due = self.due();
+        into.extend((0..self.vectors.count).filter(|vector| due >> vector & 1 == 1).map(Unit::Vector));
     }
 
-    /// An inactive device raises nothing; causes stay for the next activation.
-    fn fires(&self, vector: u8) -> bool {
-        self.activation.is_some() && self.vectors.is_due(vector)
+    /// The vectors that fire, a bit each. An inactive device raises nothing; causes stay for the next activation.
+    #[inline]
+    fn due(&self) -> u32 {
+        if self.activation.is_some() { self.vectors.due() } else { 0 }
     }
 
     /// Nothing can step until the next stimulus.
     pub fn is_idle(&self) -> bool {
         !self.tx.iter().any(|queue| queue.can_step(self.link, self.wire_busy))
             && !self.inbox.can_step()
-            && !(0..self.vectors.count).any(|vector| self.fires(vector))
+            && self.due() == 0
     }
 
     /// One step of `unit`: at most one access. A unit that cannot step does nothing.
@@ -324,7 +326,7 @@ impl Body {
             }
             Unit::Rx => self.inbox.step(activation, &mut self.rx, &mut shared, host),
             Unit::Vector(vector) => {
-                if vector < self.vectors.count && self.vectors.is_due(vector) {
+                if vector < self.vectors.count && self.vectors.due() >> vector & 1 == 1 {
                     self.vectors.fire(vector, self.profile, self.planted, host);
                 }
             }
@@ -354,11 +356,12 @@ impl Body {
                 left -= 1;
             }
         }
-        for vector in 0..self.vectors.count {
-            if left > 0 && self.fires(vector) {
-                self.vectors.fire(vector, self.profile, self.planted, host);
-                left -= 1;
-            }
+        // One that fires makes none of the others due.
+        let mut due = self.due();
+        while left > 0 && due != 0 {
+            self.vectors.fire(due.trailing_zeros() as u8, self.profile, self.planted, host);
+            due &= due - 1;
+            left -= 1;
         }
         budget - left
     }

@@ -72,7 +72,7 @@ pub(super) struct Inbox {
     stage: Stage,
     /// As it came from the wire.
     frame: Vec<u8>,
-    /// As the guest is to see it.
+    /// As the guest is to see it; empty where that is `frame`.
     shaped: Vec<u8>,
     report: Report,
     buffers: Vec<Buffer>,
@@ -185,18 +185,23 @@ impl Inbox {
         }
     }
 
+    /// The frame as the guest is to see it.
+    #[inline]
+    fn delivered(&self) -> &[u8] {
+        if self.shaped.is_empty() { &self.frame } else { &self.shaped }
+    }
+
     /// Everything that is known of the frame before a buffer is looked for.
     fn look(&mut self, activation: &Activation, queues: usize, shared: &Shared<'_>) {
         let profile = shared.profile;
         let has = |bit| activation.features & bit != 0;
         let least = if profile.has(Deviation::ShortFramesUnpadded) { 0 } else { MIN_FRAME };
         self.report.tag = shape(&self.frame, has(feature::RXVLAN), least, &mut self.shaped);
-        let ip = Ip::received(&self.frame);
         if has(feature::RXCSUM) && !profile.has(Deviation::RxNothingVerified) {
-            self.report.protocols = Protocols::of(&self.frame, ip);
+            self.report.protocols = Protocols::of(&self.frame, Ip::received(&self.frame));
         }
         if let Some(rss) = activation.rss.as_ref().filter(|_| !profile.has(Deviation::RxQueueZeroOnly)) {
-            let (queue, rss_type, rss_hash) = steer(rss, &self.frame, ip, queues);
+            let (queue, rss_type, rss_hash) = steer(rss, &self.frame, Ip::received(&self.frame), queues);
             self.report = Report { queue, rss_type, rss_hash, ..self.report };
         }
     }
@@ -236,7 +241,7 @@ impl Inbox {
         if desc.btype() != body || desc.len() == 0 {
             return;
         }
-        let len = usize::from(desc.len()).min(self.shaped.len() - self.placed);
+        let len = usize::from(desc.len()).min(self.delivered().len() - self.placed);
         self.buffers.push(Buffer { ring, index: cursor.index(), addr: desc.addr(), from: self.placed, len });
         self.placed += len;
         let most = match activation.max_rx_sg {
@@ -244,7 +249,7 @@ impl Inbox {
             0 => usize::MAX,
             most => usize::from(most),
         };
-        if self.placed == self.shaped.len() {
+        if self.placed == self.delivered().len() {
             self.decide(Fate::Good, activation, queue, shared);
         } else if self.buffers.len() >= most {
             self.decide(Fate::TooManyBuffers, activation, queue, shared);
@@ -279,7 +284,7 @@ impl Inbox {
     ) {
         let buffer = self.buffers[number];
         self.visible = true;
-        if host.write(buffer.addr, &self.shaped[buffer.from..buffer.from + buffer.len]).is_err() {
+        if host.write(buffer.addr, &self.delivered()[buffer.from..buffer.from + buffer.len]).is_err() {
             // The guest gets its buffers back, and is told that they hold nothing.
             self.fate = Fate::Unwritable;
         }
@@ -354,7 +359,7 @@ impl Inbox {
         match self.fate {
             Fate::Good => {
                 let after = shared.profile.has(Deviation::RxBytesAfterStrip);
-                let bytes = if after { self.shaped.len() } else { self.frame.len() };
+                let bytes = if after { self.delivered().len() } else { self.frame.len() };
                 let large = shared.profile.has(Deviation::LongFramesCountAsLro) && bytes > activation.mtu as usize;
                 statistics::received(counters, &self.frame, bytes, large);
             }

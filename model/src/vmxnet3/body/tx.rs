@@ -4,6 +4,7 @@
 
 use super::vectors::Vectors;
 use crate::host::{Host, Sent};
+use crate::memory::Buffer;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{TxProgress, TxSetup};
 use crate::vmxnet3::headers::TAG;
@@ -68,7 +69,7 @@ struct Packet {
     /// Addresses and lengths of its pieces.
     pieces: Vec<(u64, u32)>,
     /// Its bytes as gathered.
-    data: Vec<u8>,
+    data: Buffer,
     /// How it is cut, if it is.
     cut: Option<Segmentation>,
     /// The frame to send when it is not `data` itself.
@@ -174,8 +175,6 @@ impl TxQueue {
                 packet.fate = Fate::Bad;
             }
             if packet.fate == Fate::Good {
-                packet.data.resize(packet.bytes, 0);
-                packet.bytes = 0;
                 self.stage = Stage::Gather(0);
             } else {
                 self.conclude();
@@ -187,18 +186,18 @@ impl TxQueue {
         }
     }
 
-    /// Reads one piece. From here on `bytes` counts those gathered.
+    /// Reads one piece.
     #[inline]
     fn gather(&mut self, piece: usize, host: &mut impl Host) {
         let packet = &mut self.packet;
         let (pa, len) = packet.pieces[piece];
-        let end = packet.bytes + len as usize;
-        if host.read(pa, &mut packet.data[packet.bytes..end]).is_err() {
+        let gathered = packet.data.len();
+        if host.read(pa, packet.data.grow(len as usize)).is_err() {
+            packet.data.truncate(gathered);
             packet.fate = Fate::Bad;
             self.conclude();
             return;
         }
-        packet.bytes = end;
         if piece + 1 < packet.pieces.len() {
             self.stage = Stage::Gather(piece + 1);
         } else if packet.prepare().is_ok() {
@@ -222,7 +221,7 @@ impl TxQueue {
         {
             cut.segment(&packet.data, number, shared.planted.is(Mutant::SwTsoFlags), &mut packet.frame);
         }
-        let frame = if packet.frame.is_empty() { &packet.data } else { &packet.frame };
+        let frame: &[u8] = if packet.frame.is_empty() { &packet.data } else { &packet.frame };
         if host.transmit(queue, frame) == Sent::Busy {
             *shared.wire_busy = true;
             return;

@@ -9,12 +9,17 @@ use crate::plane::VectorProgress;
 use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::MAX_VECTORS;
 
-/// Every vector.
+/// A bit a vector, all set.
+const ALL: u32 = (1 << MAX_VECTORS) - 1;
+
+/// Every vector; sets of them have a bit each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Vectors {
-    /// Mask and cause of each.
-    pub each: [VectorProgress; MAX_VECTORS],
-    /// Vectors, a bit each, whose remembered cause met an unmask: on some devices their delivery does not mask again.
+    /// IMR.
+    masked: u32,
+    /// A cause is remembered.
+    pending: u32,
+    /// Vectors whose remembered cause met an unmask: on some devices their delivery does not mask again.
     unmasked: u32,
     /// The INTx line is asserted and ICR was not read since.
     asserted: bool,
@@ -29,7 +34,10 @@ pub(super) struct Vectors {
 impl Vectors {
     /// The first `count` vectors exist; masks and causes are these.
     pub fn new(each: [VectorProgress; MAX_VECTORS], count: u8) -> Self {
-        Self { each, count, ..Self::default() }
+        let set = |has: fn(&VectorProgress) -> bool| {
+            each.iter().enumerate().fold(0, |set, (i, one)| set | u32::from(has(one)) << i)
+        };
+        Self { masked: set(|one| one.masked), pending: set(|one| one.pending), count, ..Self::default() }
     }
 
     /// Something happened that `vector` is to tell. One that does not exist tells nothing.
@@ -39,17 +47,26 @@ impl Vectors {
         if vector >= count {
             return;
         }
-        let vector = &mut self.each[usize::from(vector)];
-        if !(vector.masked && planted.is(Mutant::SwPendingDropped)) {
-            vector.pending = true;
+        let bit = 1 << vector;
+        if !(self.masked & bit != 0 && planted.is(Mutant::SwPendingDropped)) {
+            self.pending |= bit;
         }
     }
 
-    /// Whether `vector` can fire now.
+    /// The vectors that can fire now.
     #[inline]
-    pub fn is_due(&self, vector: u8) -> bool {
-        let one = self.each[usize::from(vector)];
-        one.pending && !one.masked && !(self.intx && (vector > 0 || self.asserted))
+    pub fn due(&self) -> u32 {
+        let possible = match (self.intx, self.asserted) {
+            (false, _) => (1 << self.count) - 1,
+            (true, false) => 1,
+            (true, true) => 0,
+        };
+        self.pending & !self.masked & possible
+    }
+
+    /// IMR of a vector; one that does not exist reads 0.
+    pub fn is_masked(&self, vector: u8) -> bool {
+        self.masked.checked_shr(u32::from(vector)).is_some_and(|bits| bits & 1 == 1)
     }
 
     /// Fires a vector that is due.
@@ -57,28 +74,31 @@ impl Vectors {
         let bit = 1 << vector;
         let spared = profile.has(Deviation::UnmaskForgetsAutoMask) && self.unmasked & bit != 0;
         self.unmasked &= !bit;
-        let one = &mut self.each[usize::from(vector)];
-        one.pending = false;
+        self.pending &= !bit;
         if self.intx {
             // It is masked when ICR is read.
             self.asserted = true;
             host.intx(true);
             return;
         }
-        one.masked = self.auto_mask && !spared && !planted.is(Mutant::SwAutoMaskIgnored);
+        if self.auto_mask && !spared && !planted.is(Mutant::SwAutoMaskIgnored) {
+            self.masked |= bit;
+        }
         host.vector(u16::from(vector));
     }
 
     /// An IMR write.
     pub fn set_mask(&mut self, vector: u8, masked: bool) {
-        let Some(one) = self.each.get_mut(usize::from(vector)) else { return };
+        if usize::from(vector) >= MAX_VECTORS {
+            return;
+        }
         let bit = 1 << vector;
-        if one.masked && !masked && one.pending {
+        if self.masked & self.pending & bit != 0 && !masked {
             self.unmasked |= bit;
         } else if masked {
             self.unmasked &= !bit;
         }
-        one.masked = masked;
+        self.masked = if masked { self.masked | bit } else { self.masked & !bit };
     }
 
     /// An ICR read: acknowledges the line.
@@ -87,8 +107,8 @@ impl Vectors {
             return 0;
         }
         self.asserted = false;
-        self.each[0].pending = false;
-        self.each[0].masked |= self.auto_mask && !planted.is(Mutant::SwAutoMaskIgnored);
+        self.pending &= !1;
+        self.masked |= u32::from(self.auto_mask && !planted.is(Mutant::SwAutoMaskIgnored));
         host.intx(false);
         1
     }
@@ -100,13 +120,13 @@ impl Vectors {
         }
         self.asserted = false;
         self.unmasked = 0;
-        self.each = Default::default();
+        self.masked = ALL;
+        self.pending = 0;
     }
 
     /// Masks and causes; an interrupt on the line that was not acknowledged is a cause again.
     pub fn progress(&self) -> [VectorProgress; MAX_VECTORS] {
-        let mut each = self.each;
-        each[0].pending |= self.asserted;
-        each
+        let pending = self.pending | u32::from(self.asserted);
+        core::array::from_fn(|i| VectorProgress { masked: self.masked >> i & 1 == 1, pending: pending >> i & 1 == 1 })
     }
 }
