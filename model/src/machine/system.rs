@@ -505,7 +505,7 @@ impl System {
     /// The uplink steers one frame; false when there was no place for it.
     pub(crate) fn steer(&mut self) -> bool {
         let adapter = &mut self.adapter;
-        self.net.steer_one(|frame| adapter.offer(frame))
+        self.net.steer_one(|frame| adapter.give(frame))
     }
 
     /// The guest's port has a frame and the software body takes one.
@@ -516,7 +516,7 @@ impl System {
     /// The guest's port delivers one frame to the software body; false when it took none.
     pub(crate) fn deliver(&mut self) -> bool {
         let body = &mut self.body;
-        self.net.deliver_one(|frame| body.offer(frame))
+        self.net.deliver_one(|frame| body.give(frame))
     }
 
     /// Resets the guest's function, as a bus reset does.

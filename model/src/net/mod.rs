@@ -60,13 +60,13 @@ impl Net {
 
     /// Steers the oldest frame. `to_adapter` is asked for frames that go there; false leaves the frame where it is, and is
     /// answered.
-    pub fn steer_one(&mut self, to_adapter: impl FnOnce(&[u8]) -> bool) -> bool {
+    pub fn steer_one(&mut self, to_adapter: impl FnOnce(&mut Frame) -> bool) -> bool {
         if !self.can_steer() {
             return false;
         }
         match (self.steer, self.port) {
             (Steer::Adapter, _) => {
-                let taken = self.upstream.front().is_some_and(|frame| to_adapter(frame));
+                let taken = self.upstream.front_mut().is_some_and(to_adapter);
                 if taken {
                     self.upstream.pop_front();
                 }
@@ -86,8 +86,8 @@ impl Net {
     }
 
     /// Delivers the oldest frame at the guest's port; false when `to_body` did not take it.
-    pub fn deliver_one(&mut self, to_body: impl FnOnce(&[u8]) -> bool) -> bool {
-        let taken = self.can_deliver() && self.held.front().is_some_and(|frame| to_body(frame));
+    pub fn deliver_one(&mut self, to_body: impl FnOnce(&mut Frame) -> bool) -> bool {
+        let taken = self.can_deliver() && self.held.front_mut().is_some_and(to_body);
         if taken {
             self.held.pop_front();
         }
@@ -198,7 +198,7 @@ mod tests {
         net.steer_one(|_| unreachable!());
         net.deliver_one(|_| false);
         assert_eq!(net.waiting(), (0, 1));
-        net.deliver_one(|frame| frame == [1]);
+        net.deliver_one(|frame| *frame == [1]);
         assert_eq!(net.waiting(), (0, 0));
     }
 }

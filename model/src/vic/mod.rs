@@ -251,16 +251,27 @@ impl Adapter {
     /// A frame arrives, without FCS. False when the FIFO is full and the frame was not taken. A disabled link drops and counts.
     #[must_use]
     pub fn offer(&mut self, frame: &[u8]) -> bool {
+        let mut buffer = self.buffers.take();
+        buffer.extend_from_slice(frame);
+        let taken = self.give(&mut buffer);
+        buffer.clear();
+        self.buffers.put(buffer);
+        taken
+    }
+
+    /// As [`Adapter::offer`], without a copy: a frame that is taken leaves the caller's buffer empty, for the next one.
+    #[inline]
+    pub fn give(&mut self, frame: &mut Vec<u8>) -> bool {
         if !self.link || frame.len() > LONGEST_FRAME {
             self.counters.rx_drop();
+            frame.clear();
             return true;
         }
         if self.ingress.len() >= self.profile.adapter.ingress_fifo.max(1) {
             return false;
         }
-        let mut buffer = self.buffers.take();
-        buffer.extend_from_slice(frame);
-        self.ingress.push_back(buffer);
+        let spare = self.buffers.take();
+        self.ingress.push_back(core::mem::replace(frame, spare));
         true
     }
 

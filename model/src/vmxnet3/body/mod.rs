@@ -274,6 +274,19 @@ impl Body {
         }
     }
 
+    /// As [`Body::offer`], without a copy: a frame that is taken leaves the caller's buffer empty, for the next one.
+    pub fn give(&mut self, frame: &mut Vec<u8>) -> bool {
+        match &self.activation {
+            Some(activation) if self.link && filter::accepts(&activation.filters, self.profile, frame) => {
+                self.inbox.take_over(frame)
+            }
+            _ => {
+                frame.clear();
+                true
+            }
+        }
+    }
+
     /// The wire takes frames again.
     pub fn wire_ready(&mut self) {
         self.wire_busy = false;

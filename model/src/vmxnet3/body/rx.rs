@@ -101,6 +101,16 @@ impl Inbox {
         true
     }
 
+    /// Takes a frame and leaves the caller an empty buffer, if there is none.
+    pub fn take_over(&mut self, frame: &mut Vec<u8>) -> bool {
+        if self.stage != Stage::Empty {
+            return false;
+        }
+        core::mem::swap(&mut self.frame, frame);
+        self.stage = Stage::Arrived;
+        true
+    }
+
     /// There is no frame.
     pub fn is_free(&self) -> bool {
         self.stage == Stage::Empty
