@@ -206,7 +206,7 @@ const LIMITS: Limits = Limits {
 };
 
 const ADAPTER: AdapterLimits = AdapterLimits {
-    cache: 4,
+    cache: 16,
     pipeline: 4,
     write_fifo: 16,
     ingress_fifo: 16,

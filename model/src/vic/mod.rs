@@ -520,7 +520,15 @@ impl Adapter {
                     self.drain(Unit::RqStop(r), host, left);
                 }
             }
-            self.drain(Unit::Rx, host, left);
+            // What the engine hands to the write FIFO leaves while it is at hand.
+            while *left > 0 && self.can_receive() {
+                self.receive();
+                *left -= 1;
+                while *left > 0 && !self.fifo.is_empty() {
+                    self.out(host);
+                    *left -= 1;
+                }
+            }
             self.drain(Unit::Out, host, left);
             if *left == before {
                 break;
