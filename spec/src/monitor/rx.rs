@@ -325,7 +325,9 @@ impl Judge {
         ledger.premise(RSS_001);
         let got = &self.scratch;
         let mine = |o: &Offer| o.queue == q && o.state != State::Delivered;
-        let found = self.offers.iter().position(|o| mine(o) && same(&o.frame, got, c));
+        // Frames can be equal byte for byte: one that is still due comes before one that was passed.
+        let find = |state| self.offers.iter().position(|o| o.queue == q && o.state == state && same(&o.frame, got, c));
+        let found = find(State::Waiting).or_else(|| find(State::Passed));
         let Some(at) = found else {
             if spoilt {
                 // The frame is unknown, but it was one: the oldest.
