@@ -3,6 +3,39 @@
 use crate::host::DmaFault;
 use spec::event::GuestView;
 
+/// Guest memory as devices and the hypervisor meet it; [`Memory`] is the plain-data one.
+pub trait Ram: GuestView {
+    /// Reads for a device.
+    ///
+    /// # Errors
+    /// When the bytes do not all lie in guest memory; `into` is then unchanged.
+    fn read(&self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault>;
+
+    /// Writes for a device.
+    ///
+    /// # Errors
+    /// When the bytes do not all lie in writable guest memory; nothing is written then.
+    fn write(&mut self, pa: u64, bytes: &[u8]) -> Result<(), DmaFault>;
+
+    /// The 16-byte descriptor at `pa`, the half with its ownership bit read first.
+    ///
+    /// # Errors
+    /// As `read`.
+    fn fetch(&self, pa: u64) -> Result<u128, DmaFault>;
+
+    /// A 16-byte completion to `pa`; the dword with its ownership bit becomes visible last.
+    ///
+    /// # Errors
+    /// As `write`.
+    fn publish(&mut self, pa: u64, cell: u128) -> Result<(), DmaFault>;
+
+    /// Reads for the hypervisor, which looks at rings during a switch: no device access, and no watcher is told.
+    ///
+    /// # Errors
+    /// As `read`.
+    fn look(&self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault>;
+}
+
 /// One RAM region.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Region {
@@ -118,6 +151,29 @@ impl Memory {
     /// Every region: base address and bytes.
     pub fn regions(&self) -> impl Iterator<Item = (u64, &[u8])> {
         self.regions.iter().map(|r| (r.base, r.bytes.as_slice()))
+    }
+}
+
+impl Ram for Memory {
+    #[inline]
+    fn read(&self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault> {
+        self.read(pa, into)
+    }
+    #[inline]
+    fn write(&mut self, pa: u64, bytes: &[u8]) -> Result<(), DmaFault> {
+        self.write(pa, bytes)
+    }
+    #[inline]
+    fn fetch(&self, pa: u64) -> Result<u128, DmaFault> {
+        self.cell(pa)
+    }
+    #[inline]
+    fn publish(&mut self, pa: u64, cell: u128) -> Result<(), DmaFault> {
+        self.write(pa, &cell.to_le_bytes())
+    }
+    #[inline]
+    fn look(&self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault> {
+        self.read(pa, into)
     }
 }
 

@@ -9,7 +9,7 @@ use spec::vmxnet3::{CELL_BYTES, MAX_VECTORS, RxDesc, TxDesc};
 use super::program::Op;
 use super::request::Shadow;
 use super::scratch::Scratch;
-use crate::memory::Memory;
+use crate::memory::Ram;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, Filters, Progress};
 use crate::vic::Register;
@@ -39,7 +39,7 @@ impl Ring {
 
 /// The longest run of cells from `from`, a place in the ring, on that carry the expected generation, at most the whole ring.
 /// A cell outside memory ends it.
-pub fn owned_run(memory: &Memory, ring: Ring, ring_pa: u64, size: u32, from: RingIndex) -> u32 {
+pub fn owned_run(memory: &impl Ram, ring: Ring, ring_pa: u64, size: u32, from: RingIndex) -> u32 {
     let ahead = size.saturating_sub(from.index());
     let pa = ring_pa.wrapping_add(u64::from(from.index()) * CELL_BYTES);
     let run = straight_run(memory, ring, pa, ahead, from.generation());
@@ -49,18 +49,31 @@ pub fn owned_run(memory: &Memory, ring: Ring, ring_pa: u64, size: u32, from: Rin
     ahead + straight_run(memory, ring, ring_pa, size - ahead, !from.generation())
 }
 
-/// The same without a wrap: `cells` cells from `pa` on.
-fn straight_run(memory: &Memory, ring: Ring, pa: u64, cells: u32, generation: bool) -> u32 {
-    match (memory.bytes(pa, cells as usize * CELL_BYTES as usize), ring) {
-        (Ok(bytes), Ring::Tx) => alike::<TX_GENERATION>(bytes, generation) as u32,
-        (Ok(bytes), Ring::Rx) => alike::<RX_GENERATION>(bytes, generation) as u32,
-        // The ring leaves memory somewhere: cell by cell.
-        (Err(_), _) => {
-            let place = |i: u32| pa.wrapping_add(u64::from(i) * CELL_BYTES);
-            let owned = |i: &u32| memory.cell(place(*i)).is_ok_and(|cell| ring.generation(cell) == generation);
-            (0..cells).take_while(owned).count() as u32
+/// The same without a wrap: `cells` cells from `pa` on, looked at in growing pieces.
+fn straight_run(memory: &impl Ram, ring: Ring, pa: u64, cells: u32, generation: bool) -> u32 {
+    let mut piece = [0; MOST_LOOKED_AT * CELL_BYTES as usize];
+    let (mut run, mut most) = (0, BLOCK);
+    while run < cells {
+        let count = most.min((cells - run) as usize);
+        most = MOST_LOOKED_AT;
+        let at = pa.wrapping_add(u64::from(run) * CELL_BYTES);
+        let into = &mut piece[..count * CELL_BYTES as usize];
+        // Where the ring leaves memory, cell by cell.
+        let count = if memory.look(at, into).is_ok() { count } else { 1 };
+        let into = &mut piece[..count * CELL_BYTES as usize];
+        if count == 1 && memory.look(at, into).is_err() {
+            break;
+        }
+        let owned = match ring {
+            Ring::Tx => alike::<TX_GENERATION>(into, generation),
+            Ring::Rx => alike::<RX_GENERATION>(into, generation),
+        };
+        run += owned as u32;
+        if owned < count {
+            break;
         }
     }
+    run
 }
 
 /// The generation bit of each kind of cell, counted from bit 0 of byte 0.
@@ -68,6 +81,8 @@ const TX_GENERATION: usize = TxDesc::LAYOUT.low("gen") as usize;
 const RX_GENERATION: usize = RxDesc::LAYOUT.low("gen") as usize;
 /// Cells that a scan takes together.
 const BLOCK: usize = 16;
+/// Cells that a scan looks at together.
+const MOST_LOOKED_AT: usize = 128;
 
 /// How many of the first cells carry `expected` in bit `BIT`.
 fn alike<const BIT: usize>(bytes: &[u8], expected: bool) -> usize {
@@ -92,7 +107,7 @@ pub struct Posted {
 
 impl Posted {
     /// Scans every ring.
-    pub fn scan(activation: &Activation, progress: &Progress, memory: &Memory, planted: Planted) -> Self {
+    pub fn scan(activation: &Activation, progress: &Progress, memory: &impl Ram, planted: Planted) -> Self {
         let mut posted = Self::default();
         let whole = planted.is(Mutant::MoveFullRing);
         let claim = |from: RingIndex, owned: u32, size: u32| {

@@ -9,7 +9,8 @@ use super::bring_up::{FIRST_RX_CQ, Ring};
 use super::program::Op;
 use super::request::{self, Shadow, add_rx, add_tx, hardware, stop_reason};
 use super::scratch::Scratch;
-use crate::memory::Memory;
+use crate::host::DmaFault;
+use crate::memory::Ram;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, Progress, RxProgress, TxProgress, VectorProgress};
 use crate::vic::{Adapter, Register};
@@ -73,12 +74,12 @@ pub fn vectors(adapter: &mut Adapter) -> [VectorProgress; MAX_VECTORS] {
 }
 
 /// Reads the registers, nothing else.
-struct Reader<'a> {
+struct Reader<'a, M> {
     adapter: &'a Adapter,
-    memory: &'a Memory,
+    memory: &'a M,
 }
 
-impl Reader<'_> {
+impl<M: Ram> Reader<'_, M> {
     /// A register whose value must be below `limit`.
     fn below(&self, register: Register, limit: u32) -> Result<u32, CaptureError> {
         let value = self.adapter.peek(register);
@@ -109,7 +110,7 @@ impl Reader<'_> {
         let claim = self.below(posted, size)?;
         let place = |i: u32| pa.wrapping_add(u64::from(i) * CELL_BYTES);
         let seen = core::cell::Cell::new(None);
-        let generation = derive_generation(at, claim, size, |i| match self.memory.cell(place(i)) {
+        let generation = derive_generation(at, claim, size, |i| match look(self.memory, place(i)) {
             Ok(cell) => ring.generation(cell),
             Err(_) => {
                 seen.set(Some(place(i)));
@@ -123,6 +124,13 @@ impl Reader<'_> {
     }
 }
 
+/// The cell at `pa`, as the hypervisor sees it.
+fn look(memory: &impl Ram, pa: u64) -> Result<u128, DmaFault> {
+    let mut le = [0; CELL_BYTES as usize];
+    memory.look(pa, &mut le)?;
+    Ok(u128::from_le_bytes(le))
+}
+
 /// How far a stopped adapter is. `software` holds the counters from before it, `scratch` its own, dumped by [`stop`]. Nothing
 /// that a guest can see changes, and nothing at all in the adapter but posted writes being applied.
 ///
@@ -131,7 +139,7 @@ impl Reader<'_> {
 pub fn capture(
     adapter: &mut Adapter,
     activation: &Activation,
-    memory: &Memory,
+    memory: &impl Ram,
     scratch: &Scratch,
     software: &Progress,
     planted: Planted,

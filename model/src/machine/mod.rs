@@ -12,7 +12,7 @@ pub use system::{Mode, System};
 
 use crate::guest::GuestPort;
 use crate::guest::vmxnet3::Driver;
-use crate::migrate::{Plan, Switch};
+use crate::migrate::Plan;
 use crate::{vic, vmxnet3::body};
 use spec::event::{Bar, Stimulus, Tap};
 
@@ -100,17 +100,15 @@ impl Machine {
                 into.push(Action::Interrupt(0));
             }
         }
-        if system.pci.bus_master() {
-            if system.body_runs() {
-                bodies.clear();
-                system.body.units(bodies);
-                into.extend(bodies.iter().copied().map(Action::Body));
-            }
-            if system.adapter_runs() {
-                adapters.clear();
-                system.adapter.units(adapters);
-                into.extend(adapters.iter().copied().map(Action::Adapter));
-            }
+        if system.body_runs() {
+            bodies.clear();
+            system.body.units(bodies);
+            into.extend(bodies.iter().copied().map(Action::Body));
+        }
+        if system.adapter_runs() {
+            adapters.clear();
+            system.adapter.units(adapters);
+            into.extend(adapters.iter().copied().map(Action::Adapter));
         }
         if system.phase.is_some() {
             into.push(Action::Phase);
@@ -152,11 +150,7 @@ impl Machine {
 
     /// Asks for a switch. False: one is under way already, or a command is.
     pub fn switch(&mut self, plan: Plan) -> bool {
-        if self.system.switch.is_some() || self.system.phase.is_some() {
-            return false;
-        }
-        self.system.switch = Some(Box::new(Switch::new(plan)));
-        true
+        self.system.begin_switch(plan)
     }
 
     /// Lets everything happen, in a fixed order, until nothing can or `budget` rounds are gone; then tells `Idle`.
@@ -182,13 +176,11 @@ impl Machine {
             }
             busy = true;
         }
-        if system.pci.bus_master() {
-            if system.body_runs() {
-                busy |= system.run_body(BURST, tap) > 0;
-            }
-            if system.adapter_runs() {
-                busy |= system.run_adapter(BURST, tap) > 0;
-            }
+        if system.body_runs() {
+            busy |= system.run_body(BURST, tap) > 0;
+        }
+        if system.adapter_runs() {
+            busy |= system.run_adapter(BURST, tap) > 0;
         }
         while system.can_steer() && system.steer() {
             busy = true;

@@ -1,15 +1,15 @@
 //! The port as a machine implements it: guest memory, the PCI function, the wire, and whoever watches.
 
 use crate::host::{DmaFault, Host, Sent};
-use crate::memory::Memory;
+use crate::memory::Ram;
 use crate::net::Net;
 use crate::pci::{Delivery, Pci};
 use spec::event::{Effect, Tap};
 
 /// One device's view of the machine for the length of a step.
 #[derive(Debug)]
-pub(crate) struct Port<'a, T> {
-    pub memory: &'a mut Memory,
+pub(crate) struct Port<'a, M, T> {
+    pub memory: &'a mut M,
     pub pci: &'a mut Pci,
     pub net: &'a mut Net,
     /// Vectors whose message reached the guest and that it has not taken yet, a bit each.
@@ -19,14 +19,14 @@ pub(crate) struct Port<'a, T> {
     pub tap: &'a mut T,
 }
 
-impl<T: Tap> Port<'_, T> {
+impl<M: Ram, T: Tap> Port<'_, M, T> {
     fn refuse(&mut self, fault: DmaFault, write: bool) -> DmaFault {
         self.tap.effect(Effect::Fault { pa: fault.pa, len: fault.len, write }, self.memory);
         fault
     }
 }
 
-impl<T: Tap> Host for Port<'_, T> {
+impl<M: Ram, T: Tap> Host for Port<'_, M, T> {
     #[inline]
     fn read(&mut self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault> {
         match self.memory.read(pa, into) {
@@ -51,7 +51,7 @@ impl<T: Tap> Host for Port<'_, T> {
 
     #[inline]
     fn fetch(&mut self, pa: u64) -> Result<u128, DmaFault> {
-        match self.memory.cell(pa) {
+        match self.memory.fetch(pa) {
             Ok(cell) => {
                 self.tap.effect(Effect::Fetch { pa, cell }, self.memory);
                 Ok(cell)
@@ -62,7 +62,7 @@ impl<T: Tap> Host for Port<'_, T> {
 
     #[inline]
     fn publish(&mut self, pa: u64, cell: u128) -> Result<(), DmaFault> {
-        match self.memory.write(pa, &cell.to_le_bytes()) {
+        match self.memory.publish(pa, cell) {
             Ok(()) => {
                 self.tap.effect(Effect::Publish { pa, cell }, self.memory);
                 Ok(())

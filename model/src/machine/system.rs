@@ -3,8 +3,8 @@
 
 use crate::host::DmaFault;
 use crate::hypervisor::{self, Op, Poll, Program, Scratch, WithScratch, page};
-use crate::memory::Memory;
-use crate::migrate::{Outcome, Switch};
+use crate::memory::{Memory, Ram};
+use crate::migrate::{Outcome, Plan, Switch};
 use crate::mutant::Planted;
 use crate::net::{Net, Steer};
 use crate::pci::Pci;
@@ -39,9 +39,9 @@ pub(crate) struct Phase {
 
 /// Everything but the guest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct System {
+pub struct System<M = Memory> {
     pub(crate) profile: &'static Profile,
-    pub(crate) memory: Memory,
+    pub(crate) memory: M,
     pub(crate) pci: Pci,
     pub(crate) plane: Plane,
     pub(crate) body: Body,
@@ -82,9 +82,9 @@ macro_rules! with_port {
 }
 pub(crate) use with_port;
 
-impl System {
+impl<M: Ram> System<M> {
     /// A system at power-on with the guest's function already set up by its kernel: MSI-X on, bus master on.
-    pub fn new(profile: &'static Profile, memory: Memory, permanent_mac: [u8; 6]) -> Self {
+    pub fn new(profile: &'static Profile, memory: M, permanent_mac: [u8; 6]) -> Self {
         Self {
             profile,
             memory,
@@ -117,7 +117,7 @@ impl System {
     }
 
     /// Guest memory.
-    pub fn memory(&self) -> &Memory {
+    pub fn memory(&self) -> &M {
         &self.memory
     }
 
@@ -153,12 +153,12 @@ impl System {
 
     /// The software body may step.
     pub(crate) fn body_runs(&self) -> bool {
-        self.mode == Mode::Software && !self.body_held
+        self.mode == Mode::Software && !self.body_held && self.pci.bus_master()
     }
 
     /// The adapter may step: it backs the guest, or a switch is programming it.
     pub(crate) fn adapter_runs(&self) -> bool {
-        self.mode == Mode::Hardware || self.switching()
+        (self.mode == Mode::Hardware || self.switching()) && self.pci.bus_master()
     }
 
     /// A switch is under way.
@@ -169,6 +169,15 @@ impl System {
     /// The switch under way.
     pub fn current_switch(&self) -> Option<&Switch> {
         self.switch.as_deref()
+    }
+
+    /// Asks for a switch. False: one is under way already, or a command is.
+    pub fn begin_switch(&mut self, plan: Plan) -> bool {
+        if self.switch.is_some() || self.phase.is_some() {
+            return false;
+        }
+        self.switch = Some(Box::new(Switch::new(plan)));
+        true
     }
 
     /// How the last switch ended.
@@ -282,6 +291,25 @@ impl System {
         };
         tap.stimulus(Stimulus::RegisterRead { bar, offset, value }, &self.memory);
         Some(value)
+    }
+
+    /// The guest reads configuration space.
+    pub fn config_read(&self, offset: usize, into: &mut [u8]) {
+        self.pci.read_config(offset, into);
+    }
+
+    /// The guest writes configuration space. Not an event that monitors judge: rings and registers stay as they are.
+    pub fn config_write(&mut self, offset: usize, bytes: &[u8]) {
+        self.pci.write_config(offset, bytes);
+        for vector in self.pci.let_out_all() {
+            self.messages |= 1 << vector;
+        }
+        self.line = self.pci.line();
+    }
+
+    /// Whoever shows this function to the guest keeps the MSI-X table: every vector that is raised is a message.
+    pub fn keep_table_outside(&mut self) {
+        self.pci.keep_table_outside();
     }
 
     /// Serves what a command asks: at once in software, as a phase in hardware.
@@ -531,7 +559,7 @@ impl System {
         self.body = Body::new(self.profile);
         self.body.plant(self.planted);
         self.body.set_link(self.plane.state().link_up);
-        self.pci = Pci::new();
+        self.pci.reset();
         self.net.set_steer(Steer::Switch);
         self.net.pause(false);
         self.net.set_port(crate::net::Port::Open);

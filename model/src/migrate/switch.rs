@@ -11,6 +11,7 @@ use crate::hypervisor::request::counters;
 use crate::hypervisor::tear_down::{stop_receive, stop_transmit};
 use crate::hypervisor::{self, Op, Poll, Program, capture, ingress};
 use crate::machine::{Mode, System, with_port};
+use crate::memory::Ram;
 use crate::mutant::Mutant;
 use crate::net::{Frame, Port, Steer};
 use crate::plane::{Activation, Progress, Request, RxProgress, TxProgress, VectorProgress};
@@ -93,7 +94,7 @@ impl Switch {
     }
 
     /// One step. `Some` when the switch is over.
-    fn step<T: Tap>(&mut self, system: &mut System, tap: &mut T) -> Option<Outcome> {
+    fn step<M: Ram, T: Tap>(&mut self, system: &mut System<M>, tap: &mut T) -> Option<Outcome> {
         if self.plan.fail_at == Some(self.stage) {
             self.plan.fail_at = None;
             return self.fail(Reason::Injected(self.stage), system, tap);
@@ -117,7 +118,7 @@ impl Switch {
         }
     }
 
-    fn run_stage<T: Tap>(&mut self, system: &mut System, tap: &mut T) -> Went {
+    fn run_stage<M: Ram, T: Tap>(&mut self, system: &mut System<M>, tap: &mut T) -> Went {
         match self.stage {
             Stage::MayLeave => match system.mode {
                 Mode::Hardware if system.phase.is_none() && system.plane.activation().is_some() => {
@@ -217,7 +218,7 @@ impl Switch {
     }
 
     /// Runs the stage's program on the adapter; `late` is the reason when the adapter does not follow within its budget.
-    fn program(&mut self, system: &mut System, ops: impl FnOnce(&mut System, &Self) -> Vec<Op>, late: Reason) -> Went {
+    fn program<M: Ram>(&mut self, system: &mut System<M>, ops: impl FnOnce(&mut System<M>, &Self) -> Vec<Op>, late: Reason) -> Went {
         let mut program = match self.program.take() {
             Some(program) => program,
             None => Program::new(ops(system, self), system.profile.drain_budget),
@@ -237,7 +238,7 @@ impl Switch {
         self.budget == 0
     }
 
-    fn drain_tx(&mut self, system: &mut System) -> Went {
+    fn drain_tx<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         let mut read = |q, reg| system.adapter.read(Register::Wq(q, reg));
         let mut empty = |q| read(q, WqReg::PostedIndex) == read(q, WqReg::FetchIndex);
         let drained = (0..system.shadow.queues().0).all(&mut empty);
@@ -245,7 +246,7 @@ impl Switch {
     }
 
     /// Asks the adapter how many frames wait in its ingress FIFO; `None` while it has not answered.
-    fn ingress_level(&mut self, system: &mut System) -> Result<Option<u64>, Reason> {
+    fn ingress_level<M: Ram>(&mut self, system: &mut System<M>) -> Result<Option<u64>, Reason> {
         match self.program(system, |_, _| ingress::level(), Reason::Adapter) {
             Went::On => Ok(self.program.take().and_then(|program| program.values().last().copied())),
             Went::Waiting => Ok(None),
@@ -253,7 +254,7 @@ impl Switch {
         }
     }
 
-    fn empty_fifo(&mut self, system: &mut System) -> Went {
+    fn empty_fifo<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         match self.plan.policy {
             Policy::C | Policy::D => Went::On,
             Policy::A if system.planted.is(Mutant::MoveNoBarrier) => Went::On,
@@ -267,7 +268,7 @@ impl Switch {
         }
     }
 
-    fn hand_over<T: Tap>(&mut self, system: &mut System, tap: &mut T) -> Went {
+    fn hand_over<M: Ram, T: Tap>(&mut self, system: &mut System<M>, tap: &mut T) -> Went {
         match self.plan.policy {
             Policy::A if !system.planted.is(Mutant::MoveNoBarrier) => match self.ingress_level(system) {
                 Ok(None) => Went::Waiting,
@@ -300,7 +301,7 @@ impl Switch {
         }
     }
 
-    fn capture(&mut self, system: &mut System) -> Went {
+    fn capture<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         let System { plane, adapter, memory, scratch, base, planted, .. } = &mut *system;
         let Some(activation) = plane.activation() else { return Went::Failed(Reason::NothingToSwitch) };
         if adapter.hidden_is_empty().is_err() {
@@ -314,7 +315,7 @@ impl Switch {
         Went::On
     }
 
-    fn load_software<T: Tap>(&mut self, system: &mut System, tap: &mut T) -> Went {
+    fn load_software<M: Ram, T: Tap>(&mut self, system: &mut System<M>, tap: &mut T) -> Went {
         let Ok((profile, canon)) = Canon::decode(&self.bytes) else { return Went::Failed(Reason::Inconsistent) };
         let mut body = Body::resume(profile, &canon.activation, &canon.progress);
         body.plant(system.planted);
@@ -328,7 +329,7 @@ impl Switch {
         Went::On
     }
 
-    fn may_enter(&mut self, system: &mut System) -> Went {
+    fn may_enter<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         self.budget = system.profile.drain_budget;
         let Some(activation) = system.plane.activation() else { return Went::Failed(Reason::NothingToSwitch) };
         if system.mode != Mode::Software || system.phase.is_some() || !system.plane.is_active() {
@@ -340,7 +341,7 @@ impl Switch {
         }
     }
 
-    fn hold_port(&mut self, system: &mut System) -> Went {
+    fn hold_port<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         system.net.set_port(Port::Holding);
         if let Some(frame) = system.body.return_inbox() {
             system.net.hand_over(std::iter::once(frame));
@@ -352,7 +353,7 @@ impl Switch {
         }
     }
 
-    fn settle_software(&mut self, system: &mut System) -> Went {
+    fn settle_software<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         let late = self.spend();
         if self.plan.tx == TxMode::RollBack || late {
             system.body.roll_back();
@@ -368,7 +369,7 @@ impl Switch {
         }
     }
 
-    fn save_software(&mut self, system: &mut System) -> Went {
+    fn save_software<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         let (Ok(progress), Some(activation)) = (system.body.progress(), system.plane.activation()) else {
             return Went::Failed(Reason::Inconsistent);
         };
@@ -379,7 +380,7 @@ impl Switch {
         Went::On
     }
 
-    fn scan_rings(&mut self, system: &mut System) -> Went {
+    fn scan_rings<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         let Canon { activation, progress } = &self.canon;
         self.posted = Posted::scan(activation, progress, &system.memory, system.planted);
         if self.posted.tx_full && !system.planted.is(Mutant::MoveFullRing) {
@@ -389,7 +390,7 @@ impl Switch {
         Went::On
     }
 
-    fn fail<T: Tap>(&mut self, reason: Reason, system: &mut System, tap: &mut T) -> Option<Outcome> {
+    fn fail<M: Ram, T: Tap>(&mut self, reason: Reason, system: &mut System<M>, tap: &mut T) -> Option<Outcome> {
         // An undo that the adapter does not follow ends where a failure past the commit point does.
         if self.stage.is_committed() || self.stage == Stage::Undo {
             self.stop_queues(system, tap);
@@ -410,7 +411,7 @@ impl Switch {
     }
 
     /// Restores the earlier mode: on leaving the queues run again and get back what was handed over.
-    fn undo(&mut self, system: &mut System) -> Went {
+    fn undo<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         match self.plan.direction {
             Direction::Enter => {
                 system.cool_adapter();
@@ -441,7 +442,7 @@ impl Switch {
     }
 
     /// Past the commit point: software, every queue stopped with the code for a failed switch, and an event.
-    fn stop_queues<T: Tap>(&mut self, system: &mut System, tap: &mut T) {
+    fn stop_queues<M: Ram, T: Tap>(&mut self, system: &mut System<M>, tap: &mut T) {
         if self.canon.activation.tx.is_empty() {
             // Nothing was captured yet: positions start anew, as they do after the reset that a stopped queue asks for.
             let activation = system.plane.activation().cloned().unwrap_or_default();
@@ -514,7 +515,7 @@ fn stopped_queues(adapter: &Adapter, activation: &Activation) -> Progress {
     Progress { tx: tx.collect(), rx: rx.collect(), ..Progress::default() }
 }
 
-impl System {
+impl<M: Ram> System<M> {
     /// One step of the switch under way.
     pub(crate) fn step_switch<T: Tap>(&mut self, tap: &mut T) {
         if let Some(mut switch) = self.switch.take() {

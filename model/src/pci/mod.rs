@@ -33,6 +33,8 @@ pub struct Pci {
     table: [MsixEntry; MAX_VECTORS],
     pending: u32,
     intx: bool,
+    /// Whoever shows the function to the guest keeps table and pending bits; those here are not used.
+    table_outside: bool,
 }
 
 /// Where an interrupt went.
@@ -71,7 +73,18 @@ impl Pci {
         config[MSIX_CAPABILITY + 8..MSIX_CAPABILITY + 12].copy_from_slice(&(PBA_OFFSET | 2).to_le_bytes());
         let mut masked = MsixEntry::default();
         masked.set_masked(true);
-        Self { config, table: [masked; MAX_VECTORS], pending: 0, intx: false }
+        Self { config, table: [masked; MAX_VECTORS], pending: 0, intx: false, table_outside: false }
+    }
+
+    /// Whoever shows the function to the guest keeps the MSI-X table, as a hypervisor with a remote device does: a vector that is
+    /// raised is a message whatever the table here says. Resets do not change it.
+    pub fn keep_table_outside(&mut self) {
+        self.table_outside = true;
+    }
+
+    /// The function after a bus reset.
+    pub fn reset(&mut self) {
+        *self = Self { table_outside: self.table_outside, ..Self::new() };
     }
 
     /// As a kernel leaves it for a driver that uses `vectors` MSI-X vectors: decode and bus master on, those vectors unmasked.
@@ -175,7 +188,7 @@ impl Pci {
         self.msix_enabled()
             && self.word(MSIX_CAPABILITY + 2) & MSIX_FUNCTION_MASK == 0
             && self.bus_master()
-            && !self.table[index].masked()
+            && (self.table_outside || !self.table[index].masked())
     }
 
     /// Vectors whose messages may leave now that configuration space was written.
@@ -200,7 +213,12 @@ impl Pci {
     pub fn set_intx(&mut self, asserted: bool) -> bool {
         self.intx = asserted;
         self.config[6] = (self.config[6] & !0x08) | (u8::from(asserted) << 3);
-        asserted && self.word(4) & command::INTX_DISABLE == 0 && !self.msix_enabled()
+        self.line()
+    }
+
+    /// The level of the INTx line as it leaves the function.
+    pub fn line(&self) -> bool {
+        self.intx && self.word(4) & command::INTX_DISABLE == 0 && !self.msix_enabled()
     }
 
     /// The level that a body last set.
@@ -210,7 +228,7 @@ impl Pci {
 
     /// The 256 configuration bytes, the MSI-X table, its pending bits and the INTx level, for saving.
     pub fn parts(&self) -> (&[u8], &[MsixEntry; MAX_VECTORS], u32, bool) {
-        let Self { config, table, pending, intx } = self;
+        let Self { config, table, pending, intx, table_outside: _ } = self;
         (config, table, *pending, *intx)
     }
 
@@ -237,6 +255,18 @@ mod tests {
         assert_eq!(pci.write_bar2(16 + 12, 0), Some(1));
         assert_eq!(pci.read_bar2(PBA_OFFSET), 0);
         assert_eq!(pci.raise(25), Delivery::Nowhere);
+    }
+
+    #[test]
+    fn a_table_kept_outside_masks_nothing_and_survives_a_reset() {
+        let mut pci = Pci::with_msix(0);
+        pci.keep_table_outside();
+        assert_eq!(pci.raise(4), Delivery::Message);
+        pci.reset();
+        assert_eq!(pci.raise(4), Delivery::Nowhere, "MSI-X is off after a reset");
+        pci.write_config(4, &[6, 0]);
+        pci.write_config(MSIX_CAPABILITY + 2, &MSIX_ENABLE.to_le_bytes());
+        assert_eq!(pci.raise(4), Delivery::Message);
     }
 
     #[test]
