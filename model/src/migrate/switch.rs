@@ -218,7 +218,12 @@ impl Switch {
     }
 
     /// Runs the stage's program on the adapter; `late` is the reason when the adapter does not follow within its budget.
-    fn program<M: Ram>(&mut self, system: &mut System<M>, ops: impl FnOnce(&mut System<M>, &Self) -> Vec<Op>, late: Reason) -> Went {
+    fn program<M: Ram>(
+        &mut self,
+        system: &mut System<M>,
+        ops: impl FnOnce(&mut System<M>, &Self) -> Vec<Op>,
+        late: Reason,
+    ) -> Went {
         let mut program = match self.program.take() {
             Some(program) => program,
             None => Program::new(ops(system, self), system.profile.drain_budget),
