@@ -16,6 +16,16 @@ pub const fn behind(register: Bar0) -> Option<Register> {
     }
 }
 
+/// The doorbell register before a `posted_index`.
+pub const fn before(register: Register) -> Option<Bar0> {
+    match register {
+        Register::Wq(q, WqReg::PostedIndex) => Some(Bar0::TxProd(q)),
+        Register::Rq(r, RqReg::PostedIndex) if r % 2 == 0 => Some(Bar0::RxProd(r / 2)),
+        Register::Rq(r, RqReg::PostedIndex) => Some(Bar0::RxProd2(r / 2)),
+        _ => None,
+    }
+}
+
 /// What the adapter's register keeps of a written value: an IMR keeps bit 0.
 pub fn legalize(register: Bar0, value: u32) -> u32 {
     match register {

@@ -2,7 +2,8 @@
 //! them, and the net. Guests meet it through registers and memory only.
 
 use crate::host::DmaFault;
-use crate::hypervisor::{self, Op, Poll, Program, Scratch, WithScratch, page};
+use crate::hypervisor::bring_up::Ring;
+use crate::hypervisor::{self, Claims, Op, Poll, Program, Scratch, WithScratch, page};
 use crate::memory::{Memory, Ram};
 use crate::migrate::{Outcome, Plan, Switch};
 use crate::mutant::Planted;
@@ -52,6 +53,8 @@ pub struct System<M = Memory> {
     /// Counters of the software part while in hardware: what the adapter's are added to.
     pub(crate) base: Progress,
     pub(crate) shadow: hypervisor::Shadow,
+    /// How far the adapter's rings are claimed.
+    pub(crate) claims: Claims,
     pub(crate) phase: Option<Phase>,
     pub(crate) switch: Option<Box<Switch>>,
     /// A link change that waits for the end of a switch or a command.
@@ -97,6 +100,7 @@ impl<M: Ram> System<M> {
             mode: Mode::default(),
             base: Progress::default(),
             shadow: hypervisor::Shadow::new(0, 0),
+            claims: Claims::default(),
             phase: None,
             switch: None,
             link: None,
@@ -293,6 +297,46 @@ impl<M: Ram> System<M> {
         Some(value)
     }
 
+    /// Looks for what the guest has posted without a doorbell that was seen: the page is mapped into the guest, or a switch went
+    /// on while it ran. Found work is taken up as its doorbell would have it.
+    pub fn notice<T: Tap>(&mut self, tap: &mut T) {
+        let Some(activation) = self.plane.activation().filter(|_| !self.switching() && self.phase.is_none()) else {
+            return;
+        };
+        let mut told = |register: Bar0, value: u32, memory: &M| {
+            let offset = register.offset();
+            tap.stimulus(Stimulus::RegisterWrite { bar: Bar::Bar0, offset, value }, memory);
+        };
+        match self.mode {
+            Mode::Software => {
+                for (q, setup) in (0..).zip(&activation.tx) {
+                    let Some((pa, at)) = self.body.awaits(q) else { continue };
+                    if !hypervisor::notice::is_owned(&self.memory, Ring::Tx, pa, at.generation()) {
+                        continue;
+                    }
+                    self.body.write_bar0(Bar0::TxProd(q), 0);
+                    told(Bar0::TxProd(q), at.next(setup.ring_size).index(), &self.memory);
+                }
+            }
+            Mode::Hardware => {
+                let memory = &self.memory;
+                self.claims.notice(&mut self.adapter, activation, memory, |register, value| {
+                    if let Some(register) = page::before(register) {
+                        told(register, value, memory);
+                    }
+                });
+            }
+        }
+    }
+
+    /// The guest's mask of `vector` as the device has it.
+    pub fn is_masked(&self, vector: u8) -> bool {
+        match self.mode {
+            Mode::Software => self.body.read_bar0(Bar0::Imr(vector)) != 0,
+            Mode::Hardware => self.adapter.peek(Register::Intr(vector, IntrReg::Mask)) != 0,
+        }
+    }
+
     /// The guest reads configuration space.
     pub fn config_read(&self, offset: usize, into: &mut [u8]) {
         self.pci.read_config(offset, into);
@@ -366,6 +410,7 @@ impl<M: Ram> System<M> {
         self.adapter = Adapter::new(self.profile);
         self.adapter.plant(self.planted);
         self.shadow = hypervisor::Shadow::new(0, 0);
+        self.claims = Claims::default();
     }
 
     /// The link goes up or down.

@@ -9,7 +9,7 @@ use super::plan::{Direction, Outcome, Plan, Policy, Reason, Stage, TxMode};
 use crate::hypervisor::bring_up::{Posted, configure, enable};
 use crate::hypervisor::request::counters;
 use crate::hypervisor::tear_down::{stop_receive, stop_transmit};
-use crate::hypervisor::{self, Op, Poll, Program, capture, ingress};
+use crate::hypervisor::{self, Claims, Op, Poll, Program, capture, ingress};
 use crate::machine::{Mode, System, with_port};
 use crate::memory::Ram;
 use crate::mutant::Mutant;
@@ -195,6 +195,7 @@ impl Switch {
                 system.mode = Mode::Hardware;
                 system.body_held = false;
                 system.base = self.canon.progress.clone();
+                system.claims = Claims::new(&self.canon.activation, &self.canon.progress, &self.posted);
                 tap.stimulus(Stimulus::Switched { hardware: true }, &system.memory);
                 Went::On
             }

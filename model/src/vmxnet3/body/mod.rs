@@ -125,6 +125,12 @@ impl Body {
         }
     }
 
+    /// Where TX queue `queue` waits for the guest, as [`System::notice`](crate::machine::System::notice) asks: the address of the
+    /// cell and its position. `None` while it works or is stopped.
+    pub fn awaits(&self, queue: u8) -> Option<(u64, spec::position::RingIndex)> {
+        self.tx.get(usize::from(queue)).and_then(TxQueue::awaits)
+    }
+
     /// The inbox takes a frame.
     pub fn has_room(&self) -> bool {
         self.inbox.is_free()

@@ -105,6 +105,13 @@ impl TxQueue {
         self.kicked && self.at.stopped.is_none() && !(wire_busy && link && matches!(self.stage, Stage::Send(_)))
     }
 
+    /// The place this queue looks at next, while it stands still for want of something posted: address of the cell, and the
+    /// position it is owned at.
+    pub fn awaits(&self) -> Option<(u64, RingIndex)> {
+        let still = !self.kicked && self.at.stopped.is_none() && !self.in_flight();
+        still.then(|| (self.setup.ring_pa.wrapping_add(CELL_BYTES * u64::from(self.at.next.index())), self.at.next))
+    }
+
     /// A packet is under way.
     pub fn in_flight(&self) -> bool {
         self.stage != Stage::Fetch || self.packet.descs > 0
