@@ -1,6 +1,7 @@
 //! The whole system as plain data: a guest, and everything that it meets. `actions` lists what can happen next, `act` does it;
 //! property tests, campaigns, fuzzers and the explorer are schedulers over it.
 
+mod live;
 mod port;
 mod rig;
 mod system;

@@ -2,7 +2,6 @@
 //! them, and the net. Guests meet it through registers and memory only.
 
 use crate::host::DmaFault;
-use crate::hypervisor::bring_up::Ring;
 use crate::hypervisor::{self, Claims, Op, Poll, Program, Scratch, WithScratch, page};
 use crate::memory::{Memory, Ram};
 use crate::migrate::{Outcome, Plan, Switch};
@@ -297,65 +296,6 @@ impl<M: Ram> System<M> {
         Some(value)
     }
 
-    /// Looks for what the guest has posted without a doorbell that was seen: the page is mapped into the guest, or a switch went
-    /// on while it ran. Found work is taken up as its doorbell would have it.
-    pub fn notice<T: Tap>(&mut self, tap: &mut T) {
-        let Some(activation) = self.plane.activation().filter(|_| !self.switching() && self.phase.is_none()) else {
-            return;
-        };
-        let mut told = |register: Bar0, value: u32, memory: &M| {
-            let offset = register.offset();
-            tap.stimulus(Stimulus::RegisterWrite { bar: Bar::Bar0, offset, value }, memory);
-        };
-        match self.mode {
-            Mode::Software => {
-                for (q, setup) in (0..).zip(&activation.tx) {
-                    let Some((pa, at)) = self.body.awaits(q) else { continue };
-                    if !hypervisor::notice::is_owned(&self.memory, Ring::Tx, pa, at.generation()) {
-                        continue;
-                    }
-                    self.body.write_bar0(Bar0::TxProd(q), 0);
-                    told(Bar0::TxProd(q), at.next(setup.ring_size).index(), &self.memory);
-                }
-            }
-            Mode::Hardware => {
-                let memory = &self.memory;
-                self.claims.notice(&mut self.adapter, activation, memory, |register, value| {
-                    if let Some(register) = page::before(register) {
-                        told(register, value, memory);
-                    }
-                });
-            }
-        }
-    }
-
-    /// The guest's mask of `vector` as the device has it.
-    pub fn is_masked(&self, vector: u8) -> bool {
-        match self.mode {
-            Mode::Software => self.body.read_bar0(Bar0::Imr(vector)) != 0,
-            Mode::Hardware => self.adapter.peek(Register::Intr(vector, IntrReg::Mask)) != 0,
-        }
-    }
-
-    /// The guest reads configuration space.
-    pub fn config_read(&self, offset: usize, into: &mut [u8]) {
-        self.pci.read_config(offset, into);
-    }
-
-    /// The guest writes configuration space. Not an event that monitors judge: rings and registers stay as they are.
-    pub fn config_write(&mut self, offset: usize, bytes: &[u8]) {
-        self.pci.write_config(offset, bytes);
-        for vector in self.pci.let_out_all() {
-            self.messages |= 1 << vector;
-        }
-        self.line = self.pci.line();
-    }
-
-    /// Whoever shows this function to the guest keeps the MSI-X table: every vector that is raised is a message.
-    pub fn keep_table_outside(&mut self) {
-        self.pci.keep_table_outside();
-    }
-
     /// Serves what a command asks: at once in software, as a phase in hardware.
     pub(crate) fn request<T: Tap>(&mut self, request: Option<Request>, tap: &mut T) {
         let Some(request) = request else { return };
@@ -523,27 +463,30 @@ impl<M: Ram> System<M> {
         }
     }
 
-    /// Lets devices, uplink and port run until nothing moves, at most `budget` device steps a round; no guest runs.
-    pub fn run_devices<T: Tap>(&mut self, budget: u32, tap: &mut T) {
-        loop {
-            let mut steps = 0;
+    /// Lets devices, uplink and port run until nothing moves, at most about `budget` steps; no guest runs. True: there may be
+    /// more to do.
+    pub fn run_devices<T: Tap>(&mut self, budget: u32, tap: &mut T) -> bool {
+        let mut left = budget;
+        while left > 0 {
+            let mut done = 0;
             if self.body_runs() {
-                steps += self.run_body(budget, tap);
+                done += self.run_body(left, tap);
             }
             if self.adapter_runs() {
-                steps += self.run_adapter(budget, tap);
+                done += self.run_adapter(left.saturating_sub(done), tap);
             }
-            let mut moved = false;
             while self.can_steer() && self.steer() {
-                moved = true;
+                done += 1;
             }
-            if self.can_deliver() {
-                moved |= self.deliver();
+            if self.can_deliver() && self.deliver() {
+                done += 1;
             }
-            if steps == 0 && !moved {
-                return;
+            if done == 0 {
+                return false;
             }
+            left = left.saturating_sub(done);
         }
+        true
     }
 
     /// Lets devices, commands and the switch under way take at most `budget` steps, whatever the guest does.

@@ -131,6 +131,11 @@ impl Body {
         self.tx.get(usize::from(queue)).and_then(TxQueue::awaits)
     }
 
+    /// The position in ring 0 whose buffer the next frame of RX queue `queue` would take.
+    pub fn rx_next(&self, queue: u8) -> Option<spec::position::RingIndex> {
+        self.rx.get(usize::from(queue)).map(|queue| queue.at.next[0])
+    }
+
     /// The inbox takes a frame.
     pub fn has_room(&self) -> bool {
         self.inbox.is_free()

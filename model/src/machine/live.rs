@@ -1,0 +1,114 @@
+//! What whoever shows a system to a guest that is no model asks of it: configuration space, doorbells that left no mark, room for
+//! frames, time.
+
+use super::{Mode, System};
+use crate::hypervisor::bring_up::Ring;
+use crate::hypervisor::{notice, page};
+use crate::memory::Ram;
+use crate::vic::Register;
+use spec::event::{Bar, Stimulus, Tap};
+use spec::vic::{IntrReg, RqReg};
+use spec::vmxnet3::{Bar0, CELL_BYTES};
+
+impl<M: Ram> System<M> {
+    /// The guest reads configuration space.
+    pub fn config_read(&self, offset: usize, into: &mut [u8]) {
+        self.pci.read_config(offset, into);
+    }
+
+    /// The guest writes configuration space. Not an event that monitors judge: rings and registers stay as they are.
+    pub fn config_write(&mut self, offset: usize, bytes: &[u8]) {
+        self.pci.write_config(offset, bytes);
+        for vector in self.pci.let_out_all() {
+            self.messages |= 1 << vector;
+        }
+        self.line = self.pci.line();
+    }
+
+    /// Whoever shows this function to the guest keeps the MSI-X table: every vector that is raised is a message.
+    pub fn keep_table_outside(&mut self) {
+        self.pci.keep_table_outside();
+    }
+
+    /// Looks for what the guest has posted without a doorbell that was seen: the page is mapped into the guest, or a switch went
+    /// on while it ran. Found work is taken up as its doorbell would have it.
+    pub fn notice<T: Tap>(&mut self, tap: &mut T) {
+        let Some(activation) = self.plane.activation().filter(|_| !self.switching() && self.phase.is_none()) else {
+            return;
+        };
+        let mut told = |register: Bar0, value: u32, memory: &M| {
+            let offset = register.offset();
+            tap.stimulus(Stimulus::RegisterWrite { bar: Bar::Bar0, offset, value }, memory);
+        };
+        match self.mode {
+            Mode::Software => {
+                for (q, setup) in (0..).zip(&activation.tx) {
+                    let Some((pa, at)) = self.body.awaits(q) else { continue };
+                    if !notice::is_owned(&self.memory, Ring::Tx, pa, at.generation()) {
+                        continue;
+                    }
+                    self.body.write_bar0(Bar0::TxProd(q), 0);
+                    told(Bar0::TxProd(q), at.next(setup.ring_size).index(), &self.memory);
+                }
+            }
+            Mode::Hardware => {
+                let memory = &self.memory;
+                self.claims.notice(&mut self.adapter, activation, memory, |register, value| {
+                    if let Some(register) = page::before(register) {
+                        told(register, value, memory);
+                    }
+                });
+            }
+        }
+    }
+
+    /// The guest's mask of `vector` as the device has it.
+    pub fn is_masked(&self, vector: u8) -> bool {
+        match self.mode {
+            Mode::Software => self.body.read_bar0(Bar0::Imr(vector)) != 0,
+            Mode::Hardware => self.adapter.peek(Register::Intr(vector, IntrReg::Mask)) != 0,
+        }
+    }
+
+    /// Frames that may be offered now and find a buffer, `most` at the most: the fewest of any RX queue. `most` while the device is
+    /// not active, since it then drops whatever comes.
+    pub fn rx_room(&self, most: u32) -> u32 {
+        let Some(activation) = self.plane.activation().filter(|_| self.plane.is_active()) else { return most };
+        let waiting = self.net.waiting();
+        let waiting = (waiting.0 + waiting.1 + self.adapter.ingress_len()) as u32;
+        let queues = (0..).zip(&activation.rx);
+        let posted = match self.mode {
+            Mode::Software => queues
+                .filter_map(|(q, setup)| Some((self.body.rx_next(q)?, setup)))
+                .map(|(at, setup)| {
+                    let want = most.saturating_add(waiting).min(setup.ring_size[0].saturating_sub(1));
+                    let owned = |count: u32| {
+                        let at = at.plus(count.saturating_sub(1), setup.ring_size[0]);
+                        let pa = setup.ring_pa[0].wrapping_add(CELL_BYTES * u64::from(at.index()));
+                        notice::is_owned(&self.memory, Ring::Rx, pa, at.generation())
+                    };
+                    // Buffers are posted in order: the last of a run stands for all of it.
+                    if owned(want) { want } else { u32::from(owned(waiting + 1)) * (waiting + 1) }
+                })
+                .min(),
+            Mode::Hardware => queues
+                .map(|(q, setup)| {
+                    let rq = |reg| self.adapter.peek(Register::Rq(2 * q, reg)) as u32;
+                    let (posted, fetch, size) = (rq(RqReg::PostedIndex), rq(RqReg::FetchIndex), setup.ring_size[0]);
+                    if posted >= fetch { posted - fetch } else { (size + posted).saturating_sub(fetch) }
+                })
+                .min(),
+        };
+        posted.unwrap_or(most).saturating_sub(waiting).min(most)
+    }
+
+    /// Nanoseconds until the adapter has something due that only time brings; `None` while nothing waits for time.
+    pub fn wait_ns(&self) -> Option<u64> {
+        self.adapter.wait_ns().filter(|_| self.mode == Mode::Hardware)
+    }
+
+    /// Guest memory, for whoever maps and unmaps it.
+    pub fn memory_mut(&mut self) -> &mut M {
+        &mut self.memory
+    }
+}
