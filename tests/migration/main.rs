@@ -2,6 +2,7 @@
 
 mod course;
 mod cut;
+mod direct;
 mod mutants;
 mod negative;
 mod oracle;
