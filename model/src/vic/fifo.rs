@@ -8,6 +8,12 @@ use std::collections::VecDeque;
 use spec::vic::CqReg;
 use spec::vmxnet3::CELL_BYTES;
 
+use super::Adapter;
+use super::rx::spoilt;
+use super::stats::Class;
+use crate::host::Host;
+use crate::mutant::Mutant;
+
 /// Completion queue control block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cq {
@@ -110,7 +116,15 @@ pub struct Account {
     /// Bytes as received.
     pub bytes: u32,
     /// Kind of its destination.
-    pub class: super::stats::Class,
+    pub class: Class,
+}
+
+impl Account {
+    /// Of a frame as it came from the wire.
+    #[inline]
+    pub fn of(queue: u8, frame: &[u8]) -> Self {
+        Self { queue, bytes: frame.len() as u32, class: Class::of(frame) }
+    }
 }
 
 /// One posted write.
@@ -176,5 +190,67 @@ impl WriteFifo {
     /// Whether something of `source` still waits.
     pub fn holds(&self, source: Source) -> bool {
         self.credit.is_some_and(|(of, _)| of == source) || self.entries.iter().any(|e| e.source() == source)
+    }
+}
+
+impl Adapter {
+    /// Lets the oldest posted write leave.
+    #[inline]
+    pub(super) fn out(&mut self, host: &mut impl Host) {
+        if let Some((_, cq)) = self.fifo.credit.take() {
+            return self.credit_of(cq);
+        }
+        match self.fifo.entries.pop_front() {
+            None => {}
+            Some(Entry::Data { pa, bytes, .. }) => {
+                // A posted write has no answer: what the bus refused shows in the frame's last completion.
+                // The rest of the frame is not written then.
+                self.fifo.faulted = self.fifo.faulted || host.write(pa, &bytes).is_err();
+                self.discard(bytes);
+            }
+            Some(Entry::Completion { source, cq, cell, cells, account }) => {
+                self.complete(source, cq, cell, cells, account, host);
+            }
+        }
+    }
+
+    /// A completion leaves: it settles its cells and its frame, and leaves an event behind where its queue wants one.
+    #[inline(always)]
+    pub(super) fn complete(
+        &mut self,
+        source: Source,
+        cq: u8,
+        mut cell: u128,
+        cells: u32,
+        account: Option<Account>,
+        host: &mut impl Host,
+    ) {
+        if let Some(account) = account {
+            if core::mem::take(&mut self.fifo.faulted) {
+                cell = spoilt(cell);
+                self.counters.rx_error(account.queue);
+            } else {
+                self.counters.received(account.queue, u64::from(account.bytes), account.class);
+            }
+        }
+        if let Source::Rq(r) = source {
+            self.rqs[usize::from(r)].settle(cells);
+        }
+        let Some(ring) = self.cqs.get_mut(usize::from(cq)) else { return };
+        let stuck = self.planted.is(Mutant::HwColorStuck);
+        if let Some((pa, cell)) = ring.place(cell, stuck) {
+            // Refused, it is lost, as a posted write is.
+            let _ = host.publish(pa, cell);
+        }
+        if ring.interrupt_enable {
+            self.fifo.credit = Some((source, cq));
+        }
+    }
+
+    /// The event that a completion left behind reaches the block of its completion queue.
+    #[inline]
+    pub(super) fn credit_of(&mut self, cq: u8) {
+        let block = self.cqs.get(usize::from(cq)).map_or(u32::MAX, |cq| cq.interrupt_offset);
+        self.credit(block);
     }
 }

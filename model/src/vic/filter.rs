@@ -86,6 +86,7 @@ impl Filter {
     }
 
     /// The queue pair of a frame. A table entry that names none of the eight means the default.
+    #[inline]
     pub fn steer(&self, frame: &[u8], headers: &Headers) -> Steered {
         let default = self.nic.rss_default_cpu() & 7;
         if !self.nic.rss_enable() {

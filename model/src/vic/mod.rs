@@ -16,7 +16,10 @@ mod offload;
 mod parse;
 mod rq;
 pub mod rx;
+mod schedule;
+mod seen;
 mod stats;
+mod straight;
 #[cfg(test)]
 mod tests;
 mod wq;
@@ -30,7 +33,7 @@ use spec::vmxnet3::CELL_BYTES;
 use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
 use cursor::{Engine, Pool};
-use fifo::{Cq, Entry, Source, WriteFifo};
+use fifo::{Cq, Source, WriteFifo};
 use filter::Filter;
 use intr::{BLOCKS, ERROR_BLOCK, Intr};
 
@@ -414,124 +417,6 @@ impl Adapter {
             Unit::Intr(i) => {
                 self.intrs[usize::from(i)].assert();
                 host.vector(u16::from(i));
-            }
-        }
-    }
-
-    /// Lets the oldest posted write leave.
-    #[inline]
-    fn out(&mut self, host: &mut impl Host) {
-        if let Some((_, cq)) = self.fifo.credit.take() {
-            let block = self.cqs.get(usize::from(cq)).map_or(u32::MAX, |cq| cq.interrupt_offset);
-            return self.credit(block);
-        }
-        match self.fifo.entries.pop_front() {
-            None => {}
-            Some(Entry::Data { pa, mut bytes, .. }) => {
-                // A posted write has no answer: what the bus refused shows in the frame's last completion.
-                // The rest of the frame is not written then.
-                self.fifo.faulted = self.fifo.faulted || host.write(pa, &bytes).is_err();
-                bytes.clear();
-                self.buffers.put(bytes);
-            }
-            Some(Entry::Completion { source, cq, mut cell, cells, account }) => {
-                if let Some(account) = account {
-                    if core::mem::take(&mut self.fifo.faulted) {
-                        cell = rx::spoilt(cell);
-                        self.counters.rx_error(account.queue);
-                    } else {
-                        self.counters.received(account.queue, u64::from(account.bytes), account.class);
-                    }
-                }
-                if let Source::Rq(r) = source {
-                    self.rqs[usize::from(r)].settle(cells);
-                }
-                let Some(ring) = self.cqs.get_mut(usize::from(cq)) else { return };
-                let stuck = self.planted.is(Mutant::HwColorStuck);
-                if let Some((pa, cell)) = ring.place(cell, stuck) {
-                    // Refused, it is lost, as a posted write is.
-                    let _ = host.publish(pa, cell);
-                }
-                if ring.interrupt_enable {
-                    self.fifo.credit = Some((source, cq));
-                }
-            }
-        }
-    }
-
-    /// Steps until nothing is possible or `budget` steps are spent; returns the steps taken. A schedule of [`Self::step`], in an
-    /// order that keeps descriptors, data and completions of a queue together.
-    pub fn run(&mut self, host: &mut impl Host, budget: u32) -> u32 {
-        let mut left = budget;
-        loop {
-            let before = left;
-            self.drain(Unit::Doorbell, host, &mut left);
-            self.drain(Unit::Devcmd, host, &mut left);
-            for q in 0..WQS as u8 {
-                if self.wqs[usize::from(q)].in_use() {
-                    self.run_wq(q, host, &mut left);
-                }
-            }
-            self.run_rx(host, &mut left);
-            self.drain(Unit::Out, host, &mut left);
-            if left == before || left == 0 {
-                for i in 0..ERROR_BLOCK {
-                    self.drain(Unit::Intr(i), host, &mut left);
-                }
-                if left == before || left == 0 {
-                    return budget - left;
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn drain(&mut self, unit: Unit, host: &mut impl Host, left: &mut u32) {
-        while *left > 0 && self.possible(unit) {
-            self.perform(unit, host);
-            *left -= 1;
-        }
-    }
-
-    /// A descriptor at a time, so that a packet's bytes leave while they are at hand.
-    fn run_wq(&mut self, q: u8, host: &mut impl Host, left: &mut u32) {
-        loop {
-            let before = *left;
-            if *left > 0 && self.possible(Unit::WqFetch(q)) {
-                self.perform(Unit::WqFetch(q), host);
-                *left -= 1;
-            }
-            self.drain(Unit::WqRead(q), host, left);
-            self.drain(Unit::WqSend(q), host, left);
-            self.drain(Unit::Out, host, left);
-            if *left == before {
-                break;
-            }
-        }
-        self.drain(Unit::WqStop(q), host, left);
-    }
-
-    fn run_rx(&mut self, host: &mut impl Host, left: &mut u32) {
-        loop {
-            let before = *left;
-            for r in 0..RQS as u8 {
-                if self.rqs[usize::from(r)].engine != Engine::Stopped {
-                    self.drain(Unit::RqFetch(r), host, left);
-                    self.drain(Unit::RqStop(r), host, left);
-                }
-            }
-            // What the engine hands to the write FIFO leaves while it is at hand.
-            while *left > 0 && self.can_receive() {
-                self.receive();
-                *left -= 1;
-                while *left > 0 && !self.fifo.is_empty() {
-                    self.out(host);
-                    *left -= 1;
-                }
-            }
-            self.drain(Unit::Out, host, left);
-            if *left == before {
-                break;
             }
         }
     }

@@ -10,7 +10,7 @@ use super::parse::{Packet, TCP};
 use crate::memory::Buffer;
 
 /// Bytes of an Ethernet header.
-const ETHERNET: usize = 14;
+pub const ETHERNET: usize = 14;
 const VLAN: u16 = 0x8100;
 /// Place of the checksum in a UDP header: the one protocol in which a stored 0 would mean "none".
 const UDP_CHECKSUM: usize = 6;

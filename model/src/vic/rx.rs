@@ -3,15 +3,12 @@
 //! One frame at a time. All its buffers are found before anything is taken, so a frame that lacks one leaves no trace but a
 //! count; from then on it always finishes. Not modelled: LRO, the receive data ring, truncation.
 
-use spec::vic::DataRing;
 use spec::vmxnet3::rx::RXCOMP;
-use spec::vmxnet3::{MIN_FRAME, RxCompDesc, RxDesc};
+use spec::vmxnet3::{RxCompDesc, RxDesc};
 
 use super::Adapter;
-use super::cursor::Engine;
 use super::fifo::{Account, Entry, Source};
-use super::parse::{Headers, Verified};
-use super::stats::Class;
+use super::seen::{Seen, Verdict};
 use crate::mutant::Mutant;
 
 /// Most buffers of one frame; one that needs more is dropped for want of buffers. Source: linux vmxnet3_drv.c, which panics
@@ -38,15 +35,7 @@ pub struct Inbound {
     /// Buffers are taken; data and completions are on their way to the write FIFO.
     emitting: bool,
     frame: Vec<u8>,
-    queue: u8,
-    /// RQ of ring 1.
-    spill: Option<u8>,
-    headers: Headers,
-    hash: Option<(u32, u8)>,
-    verified: Verified,
-    strip: bool,
-    /// Bytes delivered: without a stripped tag, with padding.
-    length: usize,
+    seen: Seen,
     buffers: Vec<Buffer>,
     /// Cells of each ring used up so far.
     used: [u32; 2],
@@ -67,20 +56,14 @@ impl Inbound {
 
     /// The frame's buffers may still be written or completed in RQ `r`.
     pub(super) fn occupies(&self, r: u8) -> bool {
-        self.active && self.emitting && (r == self.queue * 2 || self.spill == Some(r))
+        self.active && self.emitting && (r == self.seen.queue * 2 || self.seen.spill == Some(r))
     }
 
     fn clear(&mut self) {
         self.active = false;
         self.emitting = false;
         self.frame.clear();
-        self.queue = 0;
-        self.spill = None;
-        self.headers = Headers::default();
-        self.hash = None;
-        self.verified = Verified::default();
-        self.strip = false;
-        self.length = 0;
+        self.seen = Seen::default();
         self.buffers.clear();
         self.used = [0; 2];
         self.skipped = [0; 2];
@@ -129,49 +112,31 @@ impl Adapter {
     fn take_up(&mut self) {
         let reordered = self.planted.is(Mutant::HwFifoReordered) && self.ingress.len() > 1;
         let Some(frame) = (if reordered { self.ingress.remove(1) } else { self.ingress.pop_front() }) else { return };
-        let headers = Headers::of(&frame);
-        if frame.len() < 14 || !self.filter.accepts(&frame, &headers) {
-            return self.discard(frame);
-        }
-        let steered = self.filter.steer(&frame, &headers);
-        let configured = self.rqs[usize::from(steered.queue) * 2].ring_size != 0;
-        let queue = if configured { steered.queue } else { 0 };
-        let rq = &self.rqs[usize::from(queue) * 2];
-        if rq.ring_size == 0 || rq.error_status != 0 {
-            match rq.ring_size {
-                0 => self.counters.rx_drop(),
-                _ => self.counters.rx_error(queue),
+        match self.look(&frame) {
+            Verdict::Refused => self.discard(frame),
+            Verdict::Lost(queue) => {
+                match queue {
+                    None => self.counters.rx_drop(),
+                    Some(queue) => self.counters.rx_error(queue),
+                }
+                self.discard(frame);
             }
-            return self.discard(frame);
+            Verdict::Early => {
+                self.ingress.push_front(frame);
+                self.parked = true;
+            }
+            Verdict::For(seen) => {
+                let rx = &mut self.rx;
+                rx.active = true;
+                rx.account = Some(Account::of(seen.queue, &frame));
+                rx.seen = seen;
+                rx.frame = frame;
+            }
         }
-        if rq.engine != Engine::Running {
-            self.ingress.push_front(frame);
-            self.parked = true;
-            return;
-        }
-        let ring = DataRing(rq.data_ring);
-        let spill = (ring.spill() && ring.rq_index() != u16::from(queue) * 2)
-            .then(|| self.rqs.get(usize::from(ring.rq_index())))
-            .flatten()
-            .filter(|rq| rq.engine == Engine::Running)
-            .map(|_| ring.rq_index() as u8);
-        let strip = self.filter.nic.ig_vlan_strip() && headers.tag.is_some() && frame.len() >= 18;
-        let rx = &mut self.rx;
-        rx.active = true;
-        rx.queue = queue;
-        rx.spill = spill;
-        rx.hash = steered.hash;
-        if self.filter.nic.upt_rx_checksum() {
-            rx.verified = headers.verify(&frame);
-        }
-        rx.strip = strip;
-        rx.length = (frame.len() - if strip { 4 } else { 0 }).max(MIN_FRAME);
-        rx.headers = headers;
-        rx.account = Some(Account { queue, bytes: frame.len() as u32, class: Class::of(&frame) });
-        rx.frame = frame;
     }
 
-    fn discard(&mut self, mut frame: Vec<u8>) {
+    #[inline]
+    pub(super) fn discard(&mut self, mut frame: Vec<u8>) {
         // A frame that became a data write took its buffer along.
         if frame.capacity() > 0 {
             frame.clear();
@@ -181,7 +146,7 @@ impl Adapter {
 
     fn next_buffer(&self) -> Next {
         let rx = &self.rx;
-        let head = &self.rqs[usize::from(rx.queue) * 2];
+        let head = &self.rqs[usize::from(rx.seen.queue) * 2];
         match head.cache.front() {
             None if head.wants_cell() && !rx.elsewhere => return Next::Wait,
             None if rx.buffers.is_empty() => return Next::None,
@@ -189,7 +154,7 @@ impl Adapter {
             Some(&cell) if rx.buffers.is_empty() || RxDesc(cell).btype() => return Next::Cell(0),
             _ => {}
         }
-        let Some(body) = rx.spill.map(|r| &self.rqs[usize::from(r)]) else { return Next::None };
+        let Some(body) = rx.seen.spill.map(|r| &self.rqs[usize::from(r)]) else { return Next::None };
         match body.cache.front() {
             None if body.wants_cell() => Next::Wait,
             Some(_) => Next::Cell(1),
@@ -205,7 +170,7 @@ impl Adapter {
             Next::None => return self.out_of_buffers(),
         };
         let side = usize::from(ring);
-        let r = if ring == 0 { self.rx.queue * 2 } else { self.rx.spill.unwrap_or_default() };
+        let r = if ring == 0 { self.rx.seen.queue * 2 } else { self.rx.seen.spill.unwrap_or_default() };
         let rq = &mut self.rqs[usize::from(r)];
         let Some(cell) = rq.cache.pop_front() else { return };
         let desc = RxDesc(cell);
@@ -218,11 +183,11 @@ impl Adapter {
         if unfit {
             return;
         }
-        let len = usize::from(desc.len()).min(rx.length - rx.placed);
+        let len = usize::from(desc.len()).min(rx.seen.length - rx.placed);
         rx.buffers.push(Buffer { ring, index, cells: rx.skipped[side], pa: desc.addr(), len });
         rx.skipped[side] = 0;
         rx.placed += len;
-        if rx.placed == rx.length {
+        if rx.placed == rx.seen.length {
             self.commit();
         } else if rx.buffers.len() >= GATHER {
             self.out_of_buffers();
@@ -230,7 +195,7 @@ impl Adapter {
     }
 
     fn out_of_buffers(&mut self) {
-        let queue = self.rx.queue;
+        let queue = self.rx.seen.queue;
         self.counters.out_of_buffers(queue);
         self.rqs[usize::from(queue) * 2].dropped();
         self.roll_back();
@@ -240,15 +205,15 @@ impl Adapter {
     }
 
     fn roll_back(&mut self) {
-        self.rqs[usize::from(self.rx.queue) * 2].roll_back();
-        if let Some(r) = self.rx.spill {
+        self.rqs[usize::from(self.rx.seen.queue) * 2].roll_back();
+        if let Some(r) = self.rx.seen.spill {
             self.rqs[usize::from(r)].roll_back();
         }
     }
 
     /// The frame whose buffers are only sought goes back to the head of the FIFO when one of its queues stops.
     pub(super) fn give_back(&mut self, r: u8) {
-        if self.rx.active && !self.rx.emitting && (r == self.rx.queue * 2 || self.rx.spill == Some(r)) {
+        if self.rx.active && !self.rx.emitting && (r == self.rx.seen.queue * 2 || self.rx.seen.spill == Some(r)) {
             self.roll_back();
             let frame = core::mem::take(&mut self.rx.frame);
             self.rx.clear();
@@ -259,15 +224,15 @@ impl Adapter {
     /// Takes the buffers and gives the frame the form in which it is delivered.
     fn commit(&mut self) {
         let rx = &mut self.rx;
-        self.rqs[usize::from(rx.queue) * 2].take(rx.used[0]);
-        if let Some(r) = rx.spill {
+        self.rqs[usize::from(rx.seen.queue) * 2].take(rx.used[0]);
+        if let Some(r) = rx.seen.spill {
             self.rqs[usize::from(r)].take(rx.used[1]);
         }
-        if rx.strip {
+        if rx.seen.strip {
             rx.frame.copy_within(16.., 12);
             rx.frame.truncate(rx.frame.len() - 4);
         }
-        rx.frame.resize(rx.length, 0);
+        rx.frame.resize(rx.seen.length, 0);
         rx.emitting = true;
     }
 
@@ -289,7 +254,7 @@ impl Adapter {
     }
 
     fn rq_of(&self, buffer: &Buffer) -> u8 {
-        if buffer.ring == 0 { self.rx.queue * 2 } else { self.rx.spill.unwrap_or_default() }
+        if buffer.ring == 0 { self.rx.seen.queue * 2 } else { self.rx.seen.spill.unwrap_or_default() }
     }
 
     fn data(&mut self, i: usize) -> Entry {
@@ -311,7 +276,7 @@ impl Adapter {
         Entry::Data { source, pa, bytes }
     }
 
-    fn completion(&mut self, i: usize) -> Entry {
+    fn completion(&self, i: usize) -> Entry {
         let rx = &self.rx;
         let buffer = &rx.buffers[i];
         let r = self.rq_of(buffer);
@@ -321,11 +286,11 @@ impl Adapter {
         cell.set_rxd_idx(buffer.index as u16);
         cell.set_sop(i == 0);
         cell.set_eop(last);
-        cell.set_rq_id(u16::from(rx.queue) + if buffer.ring == 1 { pairs() } else { 0 });
+        cell.set_rq_id(u16::from(rx.seen.queue) + if buffer.ring == 1 { pairs() } else { 0 });
         cell.set_len(buffer.len as u16);
         cell.set_kind(RXCOMP);
         if last {
-            self.describe(&mut cell);
+            rx.seen.describe(&mut cell);
         }
         Entry::Completion {
             source: Source::Rq(r),
@@ -333,30 +298,6 @@ impl Adapter {
             cell: cell.0,
             cells: buffer.cells,
             account: if last { rx.account } else { None },
-        }
-    }
-
-    /// What the last completion says of the whole frame.
-    fn describe(&self, cell: &mut RxCompDesc) {
-        let rx = &self.rx;
-        cell.set_fcs(true);
-        if let Some((hash, kind)) = rx.hash {
-            cell.set_rss_hash(hash);
-            cell.set_rss_type(kind);
-        }
-        if let (true, Some(tag)) = (rx.strip, rx.headers.tag) {
-            cell.set_ts(true);
-            cell.set_tci(tag);
-        }
-        cell.set_cnc(!rx.verified.checked);
-        cell.set_ipc(rx.verified.header);
-        cell.set_tuc(rx.verified.transport);
-        if let Some(ip) = rx.headers.ip {
-            cell.set_v4(!ip.v6);
-            cell.set_v6(ip.v6);
-            cell.set_tcp(rx.headers.tcp());
-            cell.set_udp(rx.headers.udp());
-            cell.set_frg(ip.fragment);
         }
     }
 }

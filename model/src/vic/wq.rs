@@ -4,6 +4,8 @@
 //! can be abandoned without a trace; after, it is finished and completed. Nothing is held of a packet whose end is not owned
 //! yet: it is forgotten and read afresh at the next doorbell.
 
+mod straight;
+
 use std::collections::VecDeque;
 
 use spec::profile::Profile;
@@ -220,6 +222,18 @@ impl Wq {
         self.spare.put(packet);
     }
 
+    /// A cell of the ring, if it can be read.
+    #[inline]
+    fn cell(&self, at: u32, host: &mut impl Host) -> Option<TxDesc> {
+        host.fetch(self.ring_base.wrapping_add(u64::from(at) * CELL_BYTES)).ok().map(TxDesc)
+    }
+
+    /// The cell to be fetched next, if the guest has handed it over. `trusting` plants a bug: the doorbell is believed.
+    #[inline]
+    fn next_cell(&self, trusting: bool, host: &mut impl Host) -> Option<TxDesc> {
+        self.cell(self.ahead.at, host).filter(|cell| cell.generation() == self.ahead.lap || trusting)
+    }
+
     /// Moves cached cells into packets as far as the pipeline has room, and forgets half a packet that will not go on.
     #[inline]
     fn settle(&mut self, profile: &Profile) -> Result<(), QueueError> {
@@ -356,21 +370,27 @@ impl Adapter {
     #[inline]
     pub(super) fn wq_fetch(&mut self, q: u8, host: &mut impl Host) {
         let trusting = self.planted.is(Mutant::HwTrustsDoorbell);
-        let profile = self.profile;
         let wq = &mut self.wqs[usize::from(q)];
-        let learning = wq.engine == Engine::Learning;
-        let (at, invert) = if learning { witness(wq.head.at, wq.posted, wq.ring_size) } else { (wq.ahead.at, false) };
-        let cell = host.fetch(wq.ring_base.wrapping_add(u64::from(at) * CELL_BYTES)).ok();
-        let generation = cell.map(|cell| TxDesc(cell).generation());
-        if learning {
-            let Some(generation) = generation else { return self.fail_wq(q, QueueError::Switch) };
-            wq.head.lap = generation != invert;
-            wq.ahead = wq.head;
-            wq.outstanding = wq.cache.len() as u32;
-            wq.ahead.advance(wq.outstanding.min(wq.ring_size), wq.ring_size);
-            wq.engine = Engine::Running;
-        } else if let Some(cell) = cell.filter(|_| generation == Some(wq.ahead.lap) || trusting) {
-            wq.cache.push_back(cell);
+        if wq.engine != Engine::Learning {
+            let cell = wq.next_cell(trusting, host);
+            return self.wq_weigh(q, cell);
+        }
+        let (at, invert) = witness(wq.head.at, wq.posted, wq.ring_size);
+        let Some(cell) = wq.cell(at, host) else { return self.fail_wq(q, QueueError::Switch) };
+        wq.head.lap = cell.generation() != invert;
+        wq.ahead = wq.head;
+        wq.outstanding = wq.cache.len() as u32;
+        wq.ahead.advance(wq.outstanding.min(wq.ring_size), wq.ring_size);
+        wq.engine = Engine::Running;
+        self.wq_settle(q);
+    }
+
+    /// What the cell fetched ahead, or none, means for the queue.
+    #[inline]
+    fn wq_weigh(&mut self, q: u8, cell: Option<TxDesc>) {
+        let wq = &mut self.wqs[usize::from(q)];
+        if let Some(cell) = cell {
+            wq.cache.push_back(cell.0);
             wq.ahead.advance(1, wq.ring_size);
             wq.outstanding += 1;
         } else {
@@ -380,7 +400,12 @@ impl Adapter {
                 wq.forget();
             }
         }
-        if let Err(error) = wq.settle(profile) {
+        self.wq_settle(q);
+    }
+
+    #[inline]
+    fn wq_settle(&mut self, q: u8) {
+        if let Err(error) = self.wqs[usize::from(q)].settle(self.profile) {
             self.fail_wq(q, error);
         }
     }
@@ -413,7 +438,6 @@ impl Adapter {
     /// Hands one frame to the wire; with the last frame of a packet its descriptors are done with.
     #[inline]
     pub(super) fn wq_send(&mut self, q: u8, host: &mut impl Host) {
-        let profile = self.profile;
         let wq = &mut self.wqs[usize::from(q)];
         let Some(packet) = wq.pipeline.front_mut() else { return };
         if packet.stage == Stage::Malformed {
@@ -460,9 +484,7 @@ impl Adapter {
             self.fifo.entries.push_back(Entry::Completion { source, cq, cell: cell.0, cells: 0, account: None });
         }
         wq.recycle(packet);
-        if let Err(error) = wq.settle(profile) {
-            self.fail_wq(q, error);
-        }
+        self.wq_settle(q);
     }
 
     /// Ends a stop: a claim that memory does not bear out is withdrawn first, so that registers tell the truth.

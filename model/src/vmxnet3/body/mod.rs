@@ -375,6 +375,9 @@ impl Body {
             }
         }
         if let Some(activation) = &self.activation {
+            if left >= rx::STRAIGHT && self.inbox.is_untouched() {
+                left -= self.inbox.deliver(activation, &mut self.rx, &mut shared, host);
+            }
             while left > 0 && self.inbox.can_step() {
                 self.inbox.step(activation, &mut self.rx, &mut shared, host);
                 left -= 1;

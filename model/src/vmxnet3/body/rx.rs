@@ -3,6 +3,8 @@
 //!
 //! Source: linux vmxnet3_drv.c, vmxnet3_rq_rx_complete, for the completions that a driver survives.
 
+mod straight;
+
 use super::tx::Shared;
 use crate::host::Host;
 use crate::mutant::Mutant;
@@ -15,6 +17,7 @@ use spec::profile::Deviation;
 use spec::vmxnet3::command::feature;
 use spec::vmxnet3::rx::RXCOMP;
 use spec::vmxnet3::{CELL_BYTES, MIN_FRAME, RxCompDesc, RxDesc};
+pub(super) use straight::STEPS as STRAIGHT;
 
 /// One RX queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,6 +26,16 @@ pub(super) struct RxQueue {
     pub at: RxProgress,
     /// The caller knows why it stopped.
     pub told: bool,
+}
+
+impl RxQueue {
+    /// Publishes a completion. A ring out of reach is the guest's loss alone.
+    #[inline]
+    fn complete(&mut self, cell: RxCompDesc, host: &mut impl Host) {
+        let pa = self.setup.comp_pa.wrapping_add(CELL_BYTES * u64::from(self.at.comp.index()));
+        let _ = host.publish(pa, cell.0);
+        self.at.comp = self.at.comp.next(self.setup.comp_size);
+    }
 }
 
 /// What the next step does.
@@ -168,15 +181,7 @@ impl Inbox {
         match self.stage {
             Stage::Empty => {}
             Stage::Arrived => {
-                self.look(activation, queues.len(), shared);
-                let queue = &mut queues[usize::from(self.report.queue)];
-                if queue.at.stopped.is_some() {
-                    add!(queue.at.counters, pkts_rx_error, set_pkts_rx_error, 1);
-                    self.clear();
-                    return;
-                }
-                self.cursor = queue.at.next;
-                self.stage = Stage::Fetch(0);
+                let Some(queue) = self.take_up(activation, queues, shared) else { return };
                 self.fetch(0, activation, queue, shared, host);
             }
             Stage::Fetch(ring) => {
@@ -193,6 +198,26 @@ impl Inbox {
                 self.publish(number, count, activation, queue, shared, host);
             }
         }
+    }
+
+    /// Looks at the frame and begins with the first buffer of its queue; a stopped queue drops and counts it.
+    #[inline]
+    fn take_up<'q>(
+        &mut self,
+        activation: &Activation,
+        queues: &'q mut [RxQueue],
+        shared: &Shared<'_>,
+    ) -> Option<&'q mut RxQueue> {
+        self.look(activation, queues.len(), shared);
+        let queue = &mut queues[usize::from(self.report.queue)];
+        if queue.at.stopped.is_some() {
+            add!(queue.at.counters, pkts_rx_error, set_pkts_rx_error, 1);
+            self.clear();
+            return None;
+        }
+        self.cursor = queue.at.next;
+        self.stage = Stage::Fetch(0);
+        Some(queue)
     }
 
     /// The frame as the guest is to see it.
@@ -226,15 +251,33 @@ impl Inbox {
         shared: &mut Shared<'_>,
         host: &mut impl Host,
     ) {
+        let desc = self.owned(ring, queue, host);
+        self.weigh(ring, desc, activation, queue, shared);
+    }
+
+    /// The descriptor at the cursor of a ring, if the guest has handed it over, it can be read, and it was not looked at for
+    /// this frame.
+    #[inline]
+    fn owned(&self, ring: usize, queue: &RxQueue, host: &mut impl Host) -> Option<RxDesc> {
         let cursor = self.cursor[ring];
-        let size = queue.setup.ring_size[ring];
+        if self.looked[ring] >= queue.setup.ring_size[ring] {
+            return None;
+        }
+        let pa = queue.setup.ring_pa[ring].wrapping_add(CELL_BYTES * u64::from(cursor.index()));
+        host.fetch(pa).ok().map(RxDesc).filter(|desc| desc.generation() == cursor.generation())
+    }
+
+    /// What a descriptor, or none, means for the frame.
+    fn weigh(
+        &mut self,
+        ring: usize,
+        desc: Option<RxDesc>,
+        activation: &Activation,
+        queue: &mut RxQueue,
+        shared: &mut Shared<'_>,
+    ) {
+        let cursor = self.cursor[ring];
         let body = !self.buffers.is_empty();
-        let desc = if self.looked[ring] < size {
-            let pa = queue.setup.ring_pa[ring].wrapping_add(CELL_BYTES * u64::from(cursor.index()));
-            host.fetch(pa).ok().map(RxDesc).filter(|desc| desc.generation() == cursor.generation())
-        } else {
-            None
-        };
         // A HEAD of ring 0 is left for the next packet; ring 1 has no use for one.
         let desc = desc.filter(|desc| !(ring == 0 && body && !desc.btype()));
         let Some(desc) = desc else {
@@ -247,7 +290,7 @@ impl Inbox {
             return;
         };
         self.looked[ring] += 1;
-        self.cursor[ring] = cursor.next(size);
+        self.cursor[ring] = cursor.next(queue.setup.ring_size[ring]);
         if desc.btype() != body || desc.len() == 0 {
             return;
         }
@@ -316,11 +359,9 @@ impl Inbox {
         shared: &mut Shared<'_>,
         host: &mut impl Host,
     ) {
-        let cell = self.completion(number, queues, queue, shared);
-        let pa = queue.setup.comp_pa.wrapping_add(CELL_BYTES * u64::from(queue.at.comp.index()));
-        // A ring out of reach is the guest's loss alone.
-        let _ = host.publish(pa, cell.0);
-        queue.at.comp = queue.at.comp.next(queue.setup.comp_size);
+        let parts = (number == 0, number + 1 == self.buffers.len());
+        let cell = self.completion(self.buffers[number], parts, queues, queue, shared);
+        queue.complete(cell, host);
         self.visible = true;
         self.published = true;
         if number + 1 < self.buffers.len() {
@@ -332,13 +373,20 @@ impl Inbox {
         }
     }
 
-    fn completion(&self, number: usize, queues: u16, queue: &RxQueue, shared: &Shared<'_>) -> RxCompDesc {
+    /// The completion of `buffer`, the first of the frame, the last, or both.
+    #[inline]
+    fn completion(
+        &self,
+        buffer: Buffer,
+        (sop, eop): (bool, bool),
+        queues: u16,
+        queue: &RxQueue,
+        shared: &Shared<'_>,
+    ) -> RxCompDesc {
         let profile = shared.profile;
-        let buffer = &self.buffers[number];
-        let eop = number + 1 == self.buffers.len();
         let mut cell = RxCompDesc::default();
         cell.set_rxd_idx(buffer.index as u16);
-        cell.set_sop(number == 0);
+        cell.set_sop(sop);
         cell.set_eop(eop);
         let second = buffer.ring == 1 && !shared.planted.is(Mutant::SwRxRqid);
         cell.set_rq_id(u16::from(self.report.queue) + if second { queues } else { 0 });
@@ -365,6 +413,12 @@ impl Inbox {
 
     /// The frame is dealt with: positions, counters, interrupt.
     fn conclude(&mut self, activation: &Activation, queue: &mut RxQueue, shared: &mut Shared<'_>) {
+        queue.at.next = self.cursor;
+        self.tell(activation, queue, shared);
+    }
+
+    /// Counts the frame by its fate and raises the cause of its queue; the inbox is free again.
+    fn tell(&mut self, activation: &Activation, queue: &mut RxQueue, shared: &mut Shared<'_>) {
         let counters = &mut queue.at.counters;
         match self.fate {
             Fate::Good => {
@@ -376,7 +430,6 @@ impl Inbox {
             Fate::NoBuffers => add!(counters, pkts_rx_out_of_buf, set_pkts_rx_out_of_buf, 1),
             Fate::TooManyBuffers | Fate::Unwritable => add!(counters, pkts_rx_error, set_pkts_rx_error, 1),
         }
-        queue.at.next = self.cursor;
         shared.vectors.cause(queue.setup.vector, shared.planted);
         self.clear();
     }
