@@ -1,5 +1,6 @@
 //! Guests as bytes: hostile ones against each body, behaving ones with switches between the bodies.
 
+use crate::shrink::shrink;
 use arbitrary::Unstructured;
 use model::guest::hostile::{Hostile, HostileOp};
 use model::guest::script::{Finish, Ingress, Op, Side, print};
@@ -82,20 +83,43 @@ fn op(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Op> {
     })
 }
 
-/// A behaving guest with any number of switches, under every monitor.
-pub fn switch_script(data: &[u8]) {
-    let mut judges = Judges::snoop();
-    let mut rig = rig(&mut judges);
+/// The operations that `data` says.
+fn ops(data: &[u8]) -> Vec<Op> {
     let mut bytes = Unstructured::new(data);
     let mut ops = Vec::new();
     while ops.len() < MOST && !bytes.is_empty() {
         let Ok(op) = op(&mut bytes) else { break };
-        rig.apply(&op, &mut judges);
         ops.push(op);
+    }
+    ops
+}
+
+/// Runs `ops` under every monitor; what does not hold, as text.
+fn run(ops: &[Op]) -> Result<(), String> {
+    let mut judges = Judges::snoop();
+    let mut rig = rig(&mut judges);
+    for op in ops {
+        rig.apply(op, &mut judges);
     }
     rig.apply(&Op::Wire { ready: true }, &mut judges);
     let rested = rig.machine.settle(&mut judges, ROUNDS);
     let breaches = rig.machine.guest.breaches();
+    if rested && judges.is_clean() && breaches.is_empty() {
+        return Ok(());
+    }
     let broken: Vec<_> = judges.violations().iter().map(|v| (v.clause.id(), v.what)).collect();
-    assert!(rested && broken.is_empty() && breaches.is_empty(), "{broken:?} {breaches:?}\n{}", print(&ops));
+    Err(format!("rested: {rested}, {broken:?} {breaches:?}"))
+}
+
+/// A behaving guest with any number of switches, under every monitor. On failure the script is told, shrunk unless a fuzzer,
+/// which has no time for that, is running.
+pub fn switch_script(data: &[u8]) {
+    let mut ops = ops(data);
+    if let Err(mut broken) = run(&ops) {
+        if cfg!(not(fuzzing)) {
+            ops = shrink(ops, |fewer| run(fewer).is_err());
+            broken = run(&ops).err().unwrap_or(broken);
+        }
+        panic!("{broken}\n{}", print(&ops));
+    }
 }

@@ -120,17 +120,19 @@ impl Switch {
 
     fn run_stage<M: Ram, T: Tap>(&mut self, system: &mut System<M>, tap: &mut T) -> Went {
         match self.stage {
-            Stage::MayLeave => match system.mode {
-                Mode::Hardware if system.phase.is_none() && system.plane.activation().is_some() => {
+            Stage::MayLeave => match may_leave(system) {
+                Ok(()) => {
                     system.net.set_port(Port::Holding);
                     self.budget = system.profile.drain_budget;
                     Went::On
                 }
-                _ => Went::Failed(Reason::NothingToSwitch),
+                Err(reason) => Went::Failed(reason),
             },
+            // The guest ran until now: what was found of it may have changed.
             Stage::StopVcpus | Stage::FreezeSoftware => {
                 system.frozen = true;
-                Went::On
+                let may = if self.stage == Stage::StopVcpus { may_leave(system) } else { may_enter(system) };
+                may.map_or_else(Went::Failed, |()| Went::On)
             }
             Stage::FlushDoorbells => {
                 // Any read pushes the guest's posted writes before it.
@@ -174,7 +176,10 @@ impl Switch {
                 system.net.set_port(Port::Open);
                 Went::On
             }
-            Stage::MayEnter => self.may_enter(system),
+            Stage::MayEnter => {
+                self.budget = system.profile.drain_budget;
+                may_enter(system).map_or_else(Went::Failed, |()| Went::On)
+            }
             Stage::HoldPort => self.hold_port(system),
             Stage::SettleSoftware => self.settle_software(system),
             Stage::SaveSoftware => self.save_software(system),
@@ -335,18 +340,6 @@ impl Switch {
         Went::On
     }
 
-    fn may_enter<M: Ram>(&mut self, system: &mut System<M>) -> Went {
-        self.budget = system.profile.drain_budget;
-        let Some(activation) = system.plane.activation() else { return Went::Failed(Reason::NothingToSwitch) };
-        if system.mode != Mode::Software || system.phase.is_some() || !system.plane.is_active() {
-            return Went::Failed(Reason::NothingToSwitch);
-        }
-        match hypervisor::eligible(activation, system.profile) {
-            Ok(()) => Went::On,
-            Err(code) => Went::Failed(Reason::Ineligible(code)),
-        }
-    }
-
     fn hold_port<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         system.net.set_port(Port::Holding);
         if let Some(frame) = system.body.return_inbox() {
@@ -402,12 +395,12 @@ impl Switch {
             self.stop_queues(system, tap);
             return Some(Outcome::Stopped(reason, QueueError::Switch));
         }
-        if matches!(self.stage, Stage::MayLeave | Stage::MayEnter) {
-            if self.stage == Stage::MayLeave && system.mode == Mode::Software || self.stage == Stage::MayEnter {
-                // Nothing was touched.
-            } else {
+        if matches!(self.stage, Stage::MayLeave | Stage::StopVcpus | Stage::MayEnter | Stage::FreezeSoftware) {
+            // Nothing was touched but the vCPUs, and the port, which holds nothing while the adapter has the frames.
+            if system.mode == Mode::Hardware {
                 system.net.set_port(Port::Holding);
             }
+            system.frozen = false;
             return Some(Outcome::Undone(reason));
         }
         self.undo = Some(reason);
@@ -483,6 +476,22 @@ impl Switch {
         system.body_held = false;
         let request = with_port!(system, tap, |port| system.plane.event(ecr::TQERR | ecr::RQERR, port));
         system.request(request, tap);
+    }
+}
+
+/// Whether the guest may leave hardware: it is active there and no command is running.
+fn may_leave<M: Ram>(system: &System<M>) -> Result<(), Reason> {
+    let may = system.mode == Mode::Hardware && system.phase.is_none() && system.plane.activation().is_some();
+    if may { Ok(()) } else { Err(Reason::NothingToSwitch) }
+}
+
+/// Whether the guest may enter hardware: it is active in software, eligible, and no command is running.
+fn may_enter<M: Ram>(system: &System<M>) -> Result<(), Reason> {
+    match system.plane.activation() {
+        Some(activation) if system.mode == Mode::Software && system.phase.is_none() && system.plane.is_active() => {
+            hypervisor::eligible(activation, system.profile).map_err(Reason::Ineligible)
+        }
+        _ => Err(Reason::NothingToSwitch),
     }
 }
 

@@ -63,17 +63,17 @@ fn hostile_guests(check: &mut Check) {
             bench.prepare();
             bench.watch.seen.clear();
             for round in 0..OPS {
-                if round % 50 == 0 {
+                // Most of the time there is something to break.
+                let up =
+                    if target == Target::Adapter { bench.in_hardware() } else { bench.system().plane().is_active() };
+                if round % if up { 50 } else { 10 } == 0 {
                     guest.push(&HostileOp::Activate { corrupt: [(0, 0); 4], count: 0 });
                     rests &= drive(bench, &mut guest, &mut judges, &mut actions);
                     if target == Target::Adapter && bench.machine.switch(Plan::enter(TxMode::RollBack)) {
                         rests &= rest(bench, &mut judges, &mut actions);
                     }
                 }
-                let op = HostileOp::roll(&mut dice, &bench.layout);
-                if op != HostileOp::Withdraw {
-                    guest.push(&op);
-                }
+                guest.push(&HostileOp::roll(&mut dice, &bench.layout));
                 rests &= drive(bench, &mut guest, &mut judges, &mut actions);
                 if dice.once_in(3) {
                     let frame = bench.to_guest(60 + (round as usize % 900));

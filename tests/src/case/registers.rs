@@ -152,7 +152,7 @@ fn shared_address(check: &mut Check) {
 }
 
 fn shared_area_withdrawn(check: &mut Check) {
-    check.on(Target::Both, &Setup::unjudged(), |check, bench| {
+    check.on(Target::Both, &Setup::default(), |check, bench| {
         bench.start();
         check.holds("VMX-REG-006", bench.serves(), "traffic flows before");
         bench.set_shared(0);
