@@ -9,8 +9,9 @@ pub fn migration_stream(data: &[u8]) {
     }
 }
 
-/// A register log of QEMU's.
+/// A trace in our own format, or a register log of QEMU's.
 pub fn trace_text(data: &[u8]) {
+    golden::trace::exercise(data);
     if let Ok(log) = qemu_trace::parse("fuzz", data, qemu_trace::Bases::default()) {
         let printed = golden::show::trace(&log);
         assert!(printed.lines().count() >= log.accesses.len(), "an access is not shown");

@@ -4,10 +4,13 @@
 
 mod guests;
 mod imports;
+mod peer;
+mod shrink;
 mod state;
 
 pub use guests::{adapter_ops, software_ops, switch_script};
 pub use imports::{migration_stream, trace_text};
+pub use peer::vfio_user;
 pub use state::saved_state;
 
 #[cfg(fuzzing)]
@@ -25,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("software_ops", software_ops),
     ("switch_script", switch_script),
     ("trace_text", trace_text),
+    ("vfio_user", vfio_user),
 ];
 
 /// Makes a binary of a target.

@@ -64,7 +64,7 @@ fn a_flipped_field_is_named() {
     right.stream.tree = left.stream.tree.clone();
     let at = right.memory.regions.iter().position(|region| region.address == 0x2a6_5000).unwrap();
     right.memory.regions[at].bytes[16 * 5 + 8] ^= 1;
-    let diff = diff(&Dump::Memory(left.memory), &Dump::Memory(right.memory)).unwrap();
+    let diff = diff(&Dump::Memory(left.memory), &Dump::Memory(right.memory)).unwrap().unwrap();
     let fields: Vec<_> = diff.differences.iter().map(|entry| (entry.field.as_str(), entry.relation)).collect();
     assert_eq!(fields, [("tx[0].txRing[5].len", Relation::Different)]);
 }
@@ -74,7 +74,7 @@ fn an_access_more_is_the_only_difference() {
     let mut trace = capture().trace.unwrap();
     let left = Dump::Trace(trace.clone());
     trace.accesses.remove(90);
-    let diff = diff(&left, &Dump::Trace(trace)).unwrap();
+    let diff = diff(&left, &Dump::Trace(trace)).unwrap().unwrap();
     assert_eq!(diff.differences.len(), 1);
     assert_eq!(diff.differences[0].relation, Relation::OnlyLeft);
 }

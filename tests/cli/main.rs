@@ -2,6 +2,7 @@
 
 mod refusals;
 mod schema;
+mod traces;
 mod verbs;
 mod verdict;
 

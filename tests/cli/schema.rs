@@ -10,6 +10,10 @@ pub enum Schema {
     Verify,
     /// Of `diff --json`.
     Diff,
+    /// Of `lint --json`.
+    Lint,
+    /// Of `replay --json` on a trace.
+    Trace,
 }
 
 /// Panics where `value` does not have exactly the fields of the schema, each of its type.
@@ -17,6 +21,8 @@ pub fn fits(value: &Value, schema: Schema) {
     let text = match schema {
         Schema::Verify => include_str!("../schema/verify-1.json"),
         Schema::Diff => include_str!("../schema/diff-1.json"),
+        Schema::Lint => include_str!("../schema/lint-1.json"),
+        Schema::Trace => include_str!("../schema/trace-1.json"),
     };
     check("verdict", value, &serde_json::from_str(text).expect("the schema is JSON"));
 }
@@ -34,6 +40,7 @@ fn check(at: &str, value: &Value, schema: &Value) {
             }
             "minimum" => assert!(value.as_f64() >= rule.as_f64(), "{at}: {value}"),
             "items" => list(value).iter().enumerate().for_each(|(i, item)| check(&format!("{at}[{i}]"), item, rule)),
+            "properties" if value.is_null() => {}
             "properties" => {
                 let required = names(list(&schema["required"]).iter().map(|name| name.as_str().unwrap_or_default()));
                 let (wanted, found) = (keys(rule), keys(value));

@@ -2,7 +2,7 @@
 
 use crate::verify::RecordingRow;
 use golden::import::{Capture, ImportError};
-use golden::{replay, roundtrip};
+use golden::{replay, roundtrip, trace};
 use spec::profile::Profile;
 
 macro_rules! files {
@@ -24,7 +24,37 @@ fn linux_on_qemu() -> Result<Capture, ImportError> {
     Capture::from_parts("linux-6.1-vmxnet3-qemu-11.1", &files, &memory)
 }
 
-/// Replays every recording and sends its saved state there and back.
+macro_rules! traces {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../golden/traces/", $name, ".trace")).as_slice())),*]
+    };
+}
+
+/// Traces in our own format, by their names in `golden/traces`.
+const TRACES: &[(&str, &[u8])] = traces!("scripted/software", "scripted/adapter", "scripted/switching");
+
+/// Makes the calls of a trace again.
+fn again(name: &str, bytes: &[u8]) -> RecordingRow {
+    let mut row = RecordingRow { name: name.into(), reads: 0, deviations: Vec::new(), failures: Vec::new() };
+    let trace = match trace::parse(bytes) {
+        Ok(trace) => trace,
+        Err(refused) => {
+            row.failures.push(refused.to_string());
+            return row;
+        }
+    };
+    row.reads = trace.steps.iter().filter(|step| step.answer.value().is_some()).count() as u64;
+    match trace::replay(&trace) {
+        Ok(replayed) => {
+            row.failures.extend(replayed.divergence.as_ref().map(ToString::to_string));
+            row.failures.extend(replayed.violations());
+        }
+        Err(refused) => row.failures.push(refused.to_string()),
+    }
+    row
+}
+
+/// Replays every recording, and sends the saved state of a capture there and back.
 pub fn all() -> Vec<RecordingRow> {
     let name = "linux-6.1-vmxnet3-qemu-11.1".to_string();
     let mut row = RecordingRow { name, reads: 0, deviations: Vec::new(), failures: Vec::new() };
@@ -32,7 +62,9 @@ pub fn all() -> Vec<RecordingRow> {
         Ok(()) => {}
         Err(refused) => row.failures.push(refused.to_string()),
     }
-    vec![row]
+    let mut rows = vec![row];
+    rows.extend(TRACES.iter().map(|(name, bytes)| again(name, bytes)));
+    rows
 }
 
 fn judge(capture: &Capture, row: &mut RecordingRow) -> Result<(), ImportError> {

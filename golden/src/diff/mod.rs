@@ -88,10 +88,15 @@ impl fmt::Display for Diff {
     }
 }
 
-/// Compares two dumps. A register dump may also be compared with a stream or a capture, in either order.
-pub fn diff(left: &Dump, right: &Dump) -> Option<Diff> {
+/// Compares two dumps; `None` when no comparison is defined. A register dump may also be compared with a stream or a capture, in
+/// either order.
+///
+/// # Errors
+/// When a recording cannot be followed.
+pub fn diff(left: &Dump, right: &Dump) -> Result<Option<Diff>, ImportError> {
     let kinds = (left.kind(), right.kind());
-    Some(match (left, right) {
+    Ok(Some(match (left, right) {
+        (Dump::Recording(a), Dump::Recording(b)) => traces::recordings(kinds, a, b)?,
         (Dump::Stream(a), Dump::Stream(b)) => compare(kinds, facts::stream(a), facts::stream(b)),
         (Dump::Memory(a), Dump::Memory(b)) => compare(kinds, facts::memory(a), facts::memory(b)),
         (Dump::Ethtool(a), Dump::Ethtool(b)) => compare(kinds, facts::ethtool(a), facts::ethtool(b)),
@@ -110,14 +115,14 @@ pub fn diff(left: &Dump, right: &Dump) -> Option<Diff> {
         (Dump::Ethtool(dump), Dump::Capture(all)) | (Dump::Capture(all), Dump::Ethtool(dump)) => {
             against(dump, &all.stream, Some(&all.memory))
         }
-        _ => return None,
-    })
+        _ => return Ok(None),
+    }))
 }
 
 /// Compares two files or folders.
 pub fn diff_paths(left: &Path, right: &Path) -> Result<Diff, ImportError> {
     let (a, b) = (Dump::open(left)?, Dump::open(right)?);
-    diff(&a, &b).ok_or_else(|| ImportError::Incomparable {
+    diff(&a, &b)?.ok_or_else(|| ImportError::Incomparable {
         left: left.display().to_string(),
         left_kind: a.kind(),
         right: right.display().to_string(),

@@ -6,6 +6,7 @@
 
 use super::qemu_trace::Bases;
 use super::{EthtoolDump, Frame, ImportError, Lspci, MemoryImage, Trace, Vmxnet3Section, gzip, pcap, qemu_trace};
+use std::io::Read;
 use std::path::Path;
 
 const STREAM: &str = "migration-stream.bin";
@@ -106,11 +107,26 @@ fn wanted(name: &str) -> bool {
     [STREAM, TRACE, WIRE, LSPCI].contains(&plain(name)) || is_dump(plain(name))
 }
 
+/// The most bytes of one file that are read: guest memory of a lab machine fits, a device that never ends does not.
+pub const READ_LIMIT: u64 = 1 << 30;
+
 /// Reads one file, unpacked.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ImportError> {
     let file = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| ImportError::Io { file: file.clone(), kind: error.kind() })?;
+    let refuse = |error: std::io::Error| ImportError::Io { file: file.clone(), kind: error.kind() };
+    let bytes = read_at_most(std::fs::File::open(path).map_err(refuse)?, READ_LIMIT).map_err(refuse)?;
+    let bytes = bytes.ok_or_else(|| ImportError::TooLong { file: file.clone(), limit: READ_LIMIT })?;
+    if !bytes.starts_with(&[0x1f, 0x8b]) {
+        return Ok(bytes);
+    }
     Ok(gzip::unpack(&file, &bytes, gzip::LIMIT)?.into_owned())
+}
+
+/// Everything there is to read, unless it is more than `limit` bytes.
+fn read_at_most(from: impl Read, limit: u64) -> std::io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    from.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
 /// The files directly in a folder as (name without `.gz`, unpacked bytes), in the order of the names.
@@ -130,4 +146,15 @@ fn read_folder_with(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_ends_is_refused_at_the_limit() {
+        assert_eq!(read_at_most(std::io::repeat(0), 9).unwrap(), None);
+        assert_eq!(read_at_most(&[7; 9][..], 9).unwrap(), Some(vec![7; 9]));
+    }
 }

@@ -1,5 +1,6 @@
 //! The one error of all importers: a sentence that names the file, the place in it, the field and the value.
 
+use crate::trace::{ReplayError, TextError};
 use std::fmt;
 
 /// What a refused number should have been.
@@ -140,6 +141,22 @@ pub enum ImportError {
         /// Syntax, data or length.
         what: &'static str,
     },
+    /// A line of our own trace format that cannot be read.
+    #[error("{file}, {error}")]
+    Trace {
+        /// The file.
+        file: String,
+        /// Where, and what should stand there.
+        error: TextError,
+    },
+    /// A trace that was read but cannot be followed.
+    #[error("{file}: {error}")]
+    Follow {
+        /// The file.
+        file: String,
+        /// Why not.
+        error: ReplayError,
+    },
     /// Two memory regions share bytes.
     #[error("{file}, line {line}: region {address:#x}+{bytes:#x} overlaps region {other:#x}")]
     Overlap {
@@ -161,6 +178,14 @@ pub enum ImportError {
         file: String,
         /// The limit.
         limit: usize,
+    },
+    /// The file is longer than we are willing to read.
+    #[error("{file}: longer than {limit} bytes")]
+    TooLong {
+        /// The file.
+        file: String,
+        /// The limit.
+        limit: u64,
     },
     /// The compressed data is damaged.
     #[error("{file}: compressed data is damaged after {good} good bytes")]

@@ -4,6 +4,7 @@
 //! bytes are in `ADDRESS.bin`. Ranges may not overlap and no file may be without its line.
 
 use super::{ImportError, Rule, gzip};
+use spec::event::GuestView;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -97,6 +98,12 @@ impl MemoryImage {
         }
         let index = index.ok_or_else(|| ImportError::Missing { folder: shown.clone(), file: INDEX.into() })?;
         Self::from_parts(&shown, &index, &files)
+    }
+}
+
+impl GuestView for MemoryImage {
+    fn slice(&self, pa: u64, len: usize) -> Option<&[u8]> {
+        self.read(pa, len)
     }
 }
 

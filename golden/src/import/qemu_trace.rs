@@ -1,8 +1,13 @@
-//! Register accesses in a QEMU trace log: the events `memory_region_ops_read` and `memory_region_ops_write`.
+//! Register accesses in a QEMU trace log: the events `memory_region_ops_read` and `memory_region_ops_write`, of QEMU's own device,
+//! and `vfio_region_read` and `vfio_region_write`, of one that another process serves or that is passed through.
 //!
 //! A line is `[PID@SECONDS.MICROS:]EVENT cpu N mr PTR addr 0xADDR value 0xVAL size N [name 'NAME']`. The address is
 //! guest-physical, so the BARs have to be known: from a device listing, or from the names, whose lowest address rounded
 //! down to a page is the base. Names came late; a log without them needs the bases.
+//!
+//! `vfio_region_write (NAME:regionN+0xOFFSET, 0xVAL, SIZE)` and `vfio_region_read (NAME:regionN+0xOFFSET, SIZE) = 0xVAL` name BAR and
+//! offset. One device is read, the first with an access to BAR1 as wide as a register's; others are elsewhere. What the hypervisor
+//! answers by itself, as MSI-X tables and mapped pages, does not show. Source: QEMU hw/vfio/trace-events, hw/vfio/region.c.
 
 use super::lspci::Lspci;
 use super::{ImportError, Rule};
@@ -61,7 +66,8 @@ pub struct Bases {
     pub msix_pba: Option<u64>,
 }
 
-const PAGE: u64 = 0x1000;
+/// Bytes of each region, and where the pending bits begin in BAR2.
+pub(super) const PAGE: u64 = 0x1000;
 
 impl Bases {
     /// BARs 0 and 1, and in BAR2 the table at 0 and the pending bits one page on.
@@ -82,7 +88,7 @@ impl Bases {
         }
     }
 
-    fn find(&self, address: u64) -> Option<(Region, u32)> {
+    pub(super) fn find(&self, address: u64) -> Option<(Region, u32)> {
         let named = [
             (Region::Bar0, self.bar0),
             (Region::Bar1, self.bar1),
@@ -96,10 +102,20 @@ impl Bases {
     }
 }
 
+/// What an event's address is relative to.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// Guest-physical memory.
+    Memory,
+    /// A region of a device.
+    Device(&'a str, u64),
+}
+
 /// One event as it stands in the log.
 struct Event<'a> {
     line: usize,
     write: bool,
+    place: Place<'a>,
     address: u64,
     value: u64,
     width: u8,
@@ -110,10 +126,7 @@ struct Event<'a> {
 pub fn parse(file: &str, bytes: &[u8], mut bases: Bases) -> Result<Trace, ImportError> {
     let mut trace = Trace::default();
     let mut events = Vec::new();
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        ImportError::line(file, line, "text", "", Rule::Says("which is not UTF-8"))
-    })?;
+    let text = super::text(file, bytes)?;
     for (i, text) in text.lines().enumerate() {
         match event(file, i + 1, text.trim())? {
             Some(event) => events.push(event),
@@ -134,13 +147,45 @@ pub fn parse(file: &str, bytes: &[u8], mut bases: Bases) -> Result<Trace, Import
         msix_table: bases.msix_table.or(inferred.msix_table),
         msix_pba: bases.msix_pba.or(inferred.msix_pba),
     };
-    for Event { line, write, address, value, width, .. } in events {
-        match bases.find(address) {
+    let bar1 = |event: &&Event<'_>| matches!(event.place, Place::Device(_, 1)) && event.width == 4;
+    let device = events.iter().find(bar1).map(|event| event.place);
+    for Event { line, write, place, address, value, width, .. } in events {
+        let found = match (place, device) {
+            (Place::Memory, _) => bases.find(address),
+            (Place::Device(name, index), Some(Place::Device(ours, _))) if name == ours => region(index, address),
+            (Place::Device(..), _) => None,
+        };
+        match found {
             Some((region, offset)) => trace.accesses.push(RegisterAccess { line, write, region, offset, value, width }),
             None => trace.elsewhere += 1,
         }
     }
     Ok(trace)
+}
+
+/// The region that a device's region `index` is at `offset`.
+fn region(index: u64, offset: u64) -> Option<(Region, u32)> {
+    let (region, offset) = match index {
+        0 => (Region::Bar0, offset),
+        1 => (Region::Bar1, offset),
+        2 if offset >= PAGE => (Region::MsixPba, offset - PAGE),
+        2 => (Region::MsixTable, offset),
+        _ => return None,
+    };
+    (offset < PAGE).then_some((region, offset as u32))
+}
+
+/// What stands behind `vfio_region_write` or `vfio_region_read`: place, offset, value, width.
+fn vfio(write: bool, fields: &str) -> Option<(Place<'_>, u64, u64, u8)> {
+    let hex = |word: &str| u64::from_str_radix(word.trim().strip_prefix("0x")?, 16).ok();
+    let (inside, answer) = fields.trim().strip_prefix('(')?.rsplit_once(')')?;
+    // The name may hold anything; what follows it does not.
+    let (name, rest) = inside.rsplit_once(":region")?;
+    let mut parts = rest.split(',');
+    let (index, offset) = parts.next()?.split_once('+')?;
+    let value = if write { parts.next() } else { answer.trim().strip_prefix('=') };
+    let width = parts.next()?.trim().parse().ok().filter(|width| matches!(width, 1 | 2 | 4 | 8))?;
+    Some((Place::Device(name, index.parse().ok()?), hex(offset)?, hex(value?)?, width))
 }
 
 /// One line; `None` for other events and blank lines.
@@ -151,6 +196,13 @@ fn event<'a>(file: &str, line: usize, text: &'a str) -> Result<Option<Event<'a>>
     let write = match name {
         "memory_region_ops_read" => false,
         "memory_region_ops_write" => true,
+        "vfio_region_read" | "vfio_region_write" => {
+            let write = name == "vfio_region_write";
+            let Some((place, address, value, width)) = vfio(write, &text[head.len()..]) else {
+                return refuse("vfio_region", text, "which does not name region, offset, value and size");
+            };
+            return Ok(Some(Event { line, write, place, address, value, width, name: None }));
+        }
         _ => {
             let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             return if plain || text.is_empty() { Ok(None) } else { refuse("event", head, "which is no event's name") };
@@ -178,7 +230,7 @@ fn event<'a>(file: &str, line: usize, text: &'a str) -> Result<Option<Event<'a>>
     let Some(address) = address else { return refuse("addr", text, "which has no readable addr") };
     let Some(value) = value else { return refuse("value", text, "which has no readable value") };
     let Some(width) = width else { return refuse("size", text, "which has no readable size") };
-    Ok(Some(Event { line, write, address, value, width, name }))
+    Ok(Some(Event { line, write, place: Place::Memory, address, value, width, name }))
 }
 
 #[cfg(test)]
@@ -204,6 +256,29 @@ mod tests {
         let other = text.replace("0xfebd3600 value 0x87 size 4 name 'vga", "0x3c0 value 0x87 size 4 name 'vga");
         let trace = parse("t", other.as_bytes(), Bases::default()).unwrap();
         assert_eq!((trace.accesses.len(), trace.elsewhere, trace.other_events), (1, 1, 1));
+    }
+
+    #[test]
+    fn accesses_of_a_served_device_name_bar_and_offset() {
+        let log = "7@1.5:vfio_region_write  (0000:00:02.0:region0+0x0, 0x1, 4)\n\
+            7@1.5:vfio_region_read  (VFIO user </a:b (c)>:region1+0x20, 4) = 0x87\n\
+            7@1.5:vfio_region_write  (VFIO user </a:b (c)>:region0+0x600, 0x3, 4)\n\
+            7@1.5:vfio_region_write  (VFIO user </a:b (c)>:region2+0x1000, 0x0, 4)\n\
+            7@1.5:vfio_region_read  (VFIO user </a:b (c)>:region7+0x4, 2) = 0x107\n\
+            7@1.5:vfio_user_recv_hdr  (x) id 0x1 cmd 0x9 size 0x20 flags 0x1\n";
+        let trace = parse("t", log.as_bytes(), Bases::default()).unwrap();
+        let at: Vec<_> = trace.accesses.iter().map(|a| (a.line, a.write, a.region, a.offset, a.value)).collect();
+        let expected =
+            [(2, false, Region::Bar1, 0x20, 0x87), (3, true, Region::Bar0, 0x600, 3), (4, true, Region::MsixPba, 0, 0)];
+        assert_eq!(at, expected);
+        assert_eq!((trace.elsewhere, trace.other_events), (2, 1));
+        let damaged = log.replace("0x600, 0x3, 4", "0x600, 4");
+        assert!(
+            parse("t", damaged.as_bytes(), Bases::default())
+                .unwrap_err()
+                .to_string()
+                .starts_with("t, line 3: vfio_region")
+        );
     }
 
     #[test]

@@ -17,11 +17,15 @@ pub fn frames(recorded: &[Frame]) -> String {
 
 /// Length, destination, source, tag, what it carries.
 pub fn frame(frame: &Frame) -> String {
-    let bytes = &frame.bytes;
+    format!("{:>5} {}", frame.wire_len, headers(&frame.bytes))
+}
+
+/// Destination, source, tag, what it carries.
+pub fn headers(bytes: &[u8]) -> String {
     let (Some(destination), Some(source)) = (bytes.get(..6), bytes.get(6..12)) else {
-        return format!("{:>5} no Ethernet header", frame.wire_len);
+        return "no Ethernet header".into();
     };
-    let mut text = format!("{:>5} {} <- {}", frame.wire_len, mac(destination), mac(source));
+    let mut text = format!("{} <- {}", mac(destination), mac(source));
     let (mut at, mut kind) = (14, half(bytes, 12));
     // Two tags are the most any switch stacks.
     for _ in 0..2 {

@@ -4,6 +4,7 @@ mod capture;
 mod ethtool;
 mod frames;
 mod memory;
+mod recording;
 mod stream;
 mod trace;
 
@@ -15,24 +16,27 @@ use std::path::Path;
 
 pub use capture::capture;
 pub use ethtool::ethtool;
-pub use frames::{frame, frames};
+pub use frames::{frame, frames, headers};
 pub use memory::memory;
+pub use recording::{lines, recording};
 pub use stream::stream;
+pub(crate) use trace::place;
 pub use trace::{access, trace};
 
 /// Decodes a file or a folder, whatever it is.
 pub fn show(path: &Path) -> Result<String, ImportError> {
-    Ok(dump(&Dump::open(path)?))
+    dump(&Dump::open(path)?)
 }
 
 /// Decodes the bytes of one file, whatever it is; `file` names it in errors.
 pub fn show_bytes(file: &str, bytes: &[u8]) -> Result<String, ImportError> {
-    Ok(dump(&Dump::read(file, bytes)?))
+    dump(&Dump::read(file, bytes)?)
 }
 
 /// A parsed dump as text.
-pub fn dump(dump: &Dump) -> String {
-    match dump {
+pub fn dump(dump: &Dump) -> Result<String, ImportError> {
+    Ok(match dump {
+        Dump::Recording(recorded) => recording(recorded)?,
         Dump::Stream(section) => stream(section),
         Dump::Memory(image) => memory(image),
         Dump::Ethtool(registers) => ethtool(registers),
@@ -40,7 +44,7 @@ pub fn dump(dump: &Dump) -> String {
         Dump::Frames(recorded) => frames(recorded),
         Dump::Lspci(device) => lspci(device),
         Dump::Capture(all) => capture(all),
-    }
+    })
 }
 
 /// A device listing: identity and BARs.

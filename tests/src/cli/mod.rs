@@ -4,15 +4,19 @@
 //! `Out`, trouble to standard error as one sentence, progress to a terminal only. Exit status: 0 holds, 1 does not hold,
 //! 2 the input or the call is wrong.
 
+mod ctl;
 mod diff;
 mod explain;
 mod export;
+mod lint;
 mod list;
 mod migrate;
 mod out;
+mod record;
 mod replay;
 mod report;
 mod roundtrip;
+mod serve;
 mod show;
 mod table;
 mod trouble;
@@ -77,10 +81,18 @@ verbs! {
     Diff(diff::Args),
     /// Tell one move step by step: what was in flight where, before, at the freeze, in software, after
     Migrate(migrate::Args),
-    /// Predict a recording: its register log drives the software body, its saved state has to come out
+    /// Run a modelled guest by a script and write all of it as a trace
+    Record(record::Args),
+    /// Predict a recording: a trace's calls are made again, a capture's register log drives the software body
     Replay(replay::Args),
+    /// Hold a recording or guest memory against the rules that drivers keep
+    Lint(lint::Args),
     /// Send a recorded state into the software body, onto the adapter and back, then let traffic go on
     Roundtrip(roundtrip::Args),
+    /// Serve a device over vfio-user to a real hypervisor and a real guest
+    Serve(serve::Args),
+    /// Give an order to a running `serve`
+    Ctl(ctl::Args),
     /// Say what a word is: a clause, register, command, error code, field, or the 16 bytes of a descriptor
     Explain(explain::Args),
     /// List what there is: clauses, devices, profiles, deviations, planted bugs

@@ -12,6 +12,33 @@ pub enum Trouble {
     /// A file cannot be read, is not what it should be, or cannot be compared.
     #[error(transparent)]
     Import(#[from] ImportError),
+    /// A dump from which nothing can be predicted.
+    #[error("{file} is {kind}: only a trace or the folder of a capture can be replayed")]
+    NoReplay {
+        /// The file.
+        file: String,
+        /// What it holds.
+        kind: &'static str,
+    },
+    /// A dump that no driver's rule speaks of.
+    #[error("{file} is {kind}: rules speak of traces, trace logs, guest memory and captures")]
+    NoLint {
+        /// The file.
+        file: String,
+        /// What it holds.
+        kind: &'static str,
+    },
+    /// A script that cannot be read.
+    #[error("{file}, {error}")]
+    Script {
+        /// The file.
+        file: String,
+        /// Line, word, and what should stand there.
+        error: model::guest::script::ScriptError,
+    },
+    /// A script's run that gave no recording.
+    #[error(transparent)]
+    Record(#[from] golden::trace::ScriptError),
     /// No table has the word.
     #[error(
         "`{word}` is no clause, register, offset, command, error code, structure, field, deviation, profile, planted bug or descriptor's 16 bytes"
@@ -34,6 +61,9 @@ pub enum Trouble {
         /// The operating system's reason.
         kind: ErrorKind,
     },
+    /// A device cannot be served, or a server not be reached.
+    #[error("{0}")]
+    Serve(String),
     /// Standard output refuses what is written to it.
     #[error("standard output: cannot be written ({kind})")]
     Output {
@@ -43,6 +73,17 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Something that keeps a device from being served.
+    pub fn serve(error: impl std::error::Error) -> Self {
+        let mut sentence = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            sentence += &format!(": {cause}");
+            source = cause.source();
+        }
+        Self::Serve(sentence)
+    }
+
     /// The one line that is printed: what a caller put into it, such as a file's name, cannot break it.
     pub fn sentence(&self) -> String {
         self.to_string().chars().fold(String::new(), |mut line, c| {

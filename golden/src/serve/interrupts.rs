@@ -1,0 +1,113 @@
+//! The guest's interrupts as its hypervisor takes them: MSI-X messages, and the level of the INTx line.
+
+use crate::vfio_user::{Errno, IrqChange, Vectors};
+use core::ops::Range;
+use spec::vmxnet3::MAX_VECTORS;
+
+/// Eventfds of a peer.
+#[derive(Debug)]
+pub struct Interrupts {
+    messages: Vectors,
+    line: Vectors,
+    /// The peer was told of the asserted line and has not unmasked it since: INTx masks itself.
+    line_told: bool,
+    signalled: u64,
+}
+
+impl Default for Interrupts {
+    fn default() -> Self {
+        Self { messages: Vectors::new(MAX_VECTORS as u32), line: Vectors::new(1), line_told: false, signalled: 0 }
+    }
+}
+
+impl Interrupts {
+    /// The peer changes what becomes of messages.
+    ///
+    /// # Errors
+    /// As [`Vectors::apply`].
+    pub fn change_messages(&mut self, range: Range<u32>, change: IrqChange<'_>) -> Result<(), Errno> {
+        self.messages.apply(range, change)
+    }
+
+    /// The peer changes what becomes of the line, which is at `asserted`.
+    ///
+    /// # Errors
+    /// As [`Vectors::apply`].
+    pub fn change_line(&mut self, range: Range<u32>, change: IrqChange<'_>, asserted: bool) -> Result<(), Errno> {
+        self.line_told &= !matches!(change, IrqChange::Unmask(_) | IrqChange::Disable | IrqChange::Assign(_));
+        self.line.apply(range, change)?;
+        self.level(asserted);
+        Ok(())
+    }
+
+    /// Signals `vector`; while it has no eventfd the message is kept.
+    #[inline]
+    pub fn message(&mut self, vector: u16) {
+        self.messages.fire(u32::from(vector));
+        self.signalled += 1;
+    }
+
+    /// The line is at this level: an asserted one is signalled once, until the peer unmasks it.
+    #[inline]
+    pub fn level(&mut self, asserted: bool) {
+        if asserted && !self.line_told {
+            self.line.fire(0);
+            self.line_told = true;
+            self.signalled += 1;
+        }
+    }
+
+    /// A reset of the function: nothing is owed any more, eventfds stay.
+    pub fn forget(&mut self) {
+        self.messages.forget();
+        self.line.forget();
+        self.line_told = false;
+    }
+
+    /// The peer is gone: no eventfds, nothing owed.
+    pub fn clear(&mut self) {
+        self.messages.clear();
+        self.line.clear();
+        self.line_told = false;
+    }
+
+    /// Vectors that have an eventfd.
+    pub fn assigned(&self) -> usize {
+        self.messages.assigned()
+    }
+
+    /// Interrupts signalled since the start.
+    pub fn signalled(&self) -> u64 {
+        self.signalled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vfio_user::Trigger;
+    use rustix::event::{EventfdFlags, eventfd};
+    use rustix::fd::OwnedFd;
+
+    fn count(event: &OwnedFd) -> u64 {
+        let mut bytes = [0; 8];
+        rustix::io::read(event, &mut bytes).map_or(0, |_| u64::from_ne_bytes(bytes))
+    }
+
+    #[test]
+    fn a_line_is_signalled_once_until_it_is_unmasked() {
+        let mut interrupts = Interrupts::default();
+        let event = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
+        let trigger = Trigger::new(event.try_clone().unwrap(), 0).unwrap();
+        interrupts.change_line(0..1, IrqChange::Assign(vec![trigger]), false).unwrap();
+        interrupts.level(true);
+        interrupts.level(true);
+        assert_eq!(count(&event), 1);
+        interrupts.change_line(0..1, IrqChange::Unmask(None), true).unwrap();
+        assert_eq!(count(&event), 1, "still asserted");
+        interrupts.change_line(0..1, IrqChange::Unmask(None), false).unwrap();
+        assert_eq!(count(&event), 0);
+        interrupts.level(true);
+        assert_eq!((count(&event), interrupts.signalled()), (1, 3));
+    }
+}
