@@ -1,0 +1,166 @@
+"""The device a guest is given and what is at the other end of its wire: QEMU's own, or one that `vnic serve` shows."""
+
+import json
+import socket
+import subprocess
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from kit.guest import Boot, Failed
+from kit.lab import Lab
+from kit.peer import Peer
+
+DEVICES = ("qemu", "software", "adapter", "switching")
+MAC = "52:54:00:12:34:56"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run is made of."""
+
+    kernel: str
+    device: str
+    path: str = "trapped"  # QEMU's own device has no other
+    posted: bool = False  # register writes that do not wait for the server: an unsafe window, for measurements
+
+    def __str__(self) -> str:
+        path = "" if self.device == "qemu" else f" {self.path}"
+        return f"{self.kernel} {self.device}{path}{' posted' if self.posted else ''}"
+
+
+class Server:
+    """A process of ours that ends with its owner, and its log."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self.command, self.log = command, log
+        with open(log, "wb") as out:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+    def await_path(self, path: Path) -> None:
+        """Waits until the process has made `path`."""
+        deadline = time.monotonic() + 10
+        while not path.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.end()
+                raise Failed(f"`{' '.join(self.command)}` did not start: {self.log.read_text(errors='replace').strip()[-500:]}")
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        """Ends the process: politely, then by force."""
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Device:
+    """A device with its wire, up for as long as the context lasts.
+
+    `wire` names the other end: `responder` (inside `vnic serve`; behind a datagram socket for QEMU's own device), `dgram` (the
+    same responder behind a datagram socket for any device) or `peer` (the test itself).
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        config: Config,
+        boot: Boot,
+        folder: Path,
+        vnic: Path,
+        wire: str = "responder",
+        tftp: Path | None = None,
+        capture: bool = True,
+    ) -> None:
+        self.lab, self.config, self.boot, self.folder, self.vnic = lab, config, boot, folder, vnic
+        self.wire, self.tftp, self.capture = wire, tftp, capture
+        self.peer: Peer | None = None
+        self.server: Server | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Device":
+        try:
+            outer, guest_end = self.folder / "wire", self.folder / "device"
+            if self.wire == "peer":
+                self.peer = Peer(outer, guest_end)
+                self._stack.callback(self.peer.close)
+            own = self.config.device == "qemu"
+            if self.wire == "dgram" or own and self.wire == "responder":
+                self._start([self._bridge(), f"dgram:{outer},{guest_end}", self._responder()], "bridge.log", outer)
+            if not own:
+                spec = self._responder() if self.wire == "responder" else f"dgram:{guest_end},{outer}"
+                self.server = self._start(self._serve(spec), "serve.log", self.folder / "vu")
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def _start(self, command: list[str], log: str, path: Path) -> Server:
+        server = Server(command, self.folder / log)
+        self._stack.callback(server.end)
+        server.await_path(path)
+        return server
+
+    def _responder(self) -> str:
+        return "responder" + (f":10.0.2.2/24,tftp={self.tftp}" if self.tftp else "")
+
+    def _bridge(self) -> str:
+        return str(self.vnic.parent / "bridge")
+
+    def _serve(self, spec: str) -> list[str]:
+        return [
+            str(self.vnic), "serve", "--device", self.config.device, "--path", self.config.path,
+            "--socket", str(self.folder / "vu"), "--control", str(self.folder / "control"),
+            "--wire", spec, *(["--pcap", str(self.folder / "wire.pcapng")] if self.capture else []),
+        ]  # fmt: skip
+
+    def arguments(self) -> list[str]:
+        """QEMU's options for this device."""
+        inner = self.lab.inner(self.folder)
+        rom = "pxe-vmxnet3.rom" if self.boot.firmware else ""
+        if self.config.device == "qemu":
+            ends = f"local.type=unix,local.path={inner}/device,remote.type=unix,remote.path={inner}/wire"
+            capture = ["-object", f"filter-dump,id=dump,netdev=n,file={inner}/wire.pcap"]
+            return [
+                "-netdev",
+                f"dgram,id=n,{ends}",
+                "-device",
+                f"vmxnet3,netdev=n,mac={MAC},romfile={rom}",
+                *(capture if self.capture else []),
+            ]
+        options: dict[str, object] = {
+            "driver": "vfio-user-pci",
+            "socket": {"type": "unix", "path": f"{inner}/vu"},
+            "romfile": rom,
+            "x-no-posted-writes": not self.config.posted,
+        }
+        return ["-device", json.dumps(options)]
+
+    def control(self, do: str, **arguments: object) -> dict[str, Any]:
+        """One request to the served device's control socket, its answer; a refusal is an answer too."""
+        if not self.server:
+            raise Failed("this device has no control socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.settimeout(20)
+            client.connect(str(self.folder / "control"))
+            client.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
+            with client.makefile("rb") as lines:
+                line = lines.readline()
+        if not line:
+            raise Failed(f"control: no answer to {do}")
+        answer: dict[str, Any] = json.loads(line)
+        with open(self.folder / "control.log", "a") as log:
+            log.write(f"{json.dumps({'do': do, **arguments})}\n  {json.dumps(answer)}\n")
+        return answer
+
+    def alive(self) -> bool:
+        """Whether the serving process still runs; QEMU's own device lives with QEMU."""
+        return self.server is None or self.server.process.poll() is None

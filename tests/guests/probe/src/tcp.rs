@@ -1,0 +1,139 @@
+//! TCP streams: every byte checked there and back, throughput out and in, and what the kernel had to send again.
+
+use crate::Verdict;
+use crate::arguments::{Arguments, Failure};
+use std::io::{Error, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Instant;
+
+const MIB: u64 = 1 << 20;
+const CHUNK: usize = 1 << 16;
+
+/// A stream of bytes that follows from its position alone; its period is no power of two, so shifted pieces show.
+#[derive(Default)]
+struct Stream {
+    state: u64,
+}
+
+impl Stream {
+    fn next(&mut self, into: &mut [u8]) {
+        for byte in into {
+            self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            *byte = self.state.to_be_bytes()[0];
+        }
+    }
+}
+
+/// Segments the kernel has sent again since it started (RFC 2012, tcpRetransSegs), from /proc/net/snmp.
+fn retransmitted() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/snmp").unwrap_or_default();
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    pairs.find(|(name, _)| *name == "RetransSegs").and_then(|(_, value)| value.parse().ok()).unwrap_or(0)
+}
+
+struct Run {
+    stream: TcpStream,
+    bytes: u64,
+    start: Instant,
+    retransmitted: u64,
+}
+
+impl Run {
+    fn new(arguments: &Arguments, port: u16, mib: u64) -> Result<Self, Failure> {
+        let patience = arguments.patience()?;
+        let bytes = arguments.get("mib", mib)?.saturating_mul(MIB);
+        let retransmitted = retransmitted();
+        let stream = TcpStream::connect_timeout(&arguments.peer(port)?, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self { stream, bytes, start: Instant::now(), retransmitted })
+    }
+
+    fn verdict(&self, moved: u64, holds: bool) -> Verdict {
+        let us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+        let kbps = moved.saturating_mul(8_000).checked_div(us).unwrap_or(0);
+        let again = retransmitted().saturating_sub(self.retransmitted);
+        let pairs = vec![("bytes", moved), ("us", us), ("kbps", kbps), ("retransmitted", again)];
+        Verdict { pairs, holds: holds && moved == self.bytes }
+    }
+}
+
+fn chunk(left: u64) -> usize {
+    usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)
+}
+
+fn write_all(stream: &mut TcpStream, bytes: u64) -> Result<(), Error> {
+    let (mut content, mut buffer, mut left) = (Stream::default(), vec![0; CHUNK], bytes);
+    while left > 0 {
+        let piece = &mut buffer[..chunk(left)];
+        content.next(piece);
+        stream.write_all(piece)?;
+        left -= piece.len() as u64;
+    }
+    stream.shutdown(Shutdown::Write)
+}
+
+/// Sends a stream to an echo and checks every byte that returns.
+///
+/// # Errors
+/// A wrong call, or a connection that fails.
+pub fn echo(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let run = Run::new(arguments, 7, 8)?;
+    let (mut reader, mut writer) = (run.stream.try_clone()?, run.stream.try_clone()?);
+    std::thread::scope(|scope| {
+        let sender = scope.spawn(move || write_all(&mut writer, run.bytes));
+        let (mut content, mut expected, mut buffer) = (Stream::default(), vec![0; CHUNK], vec![0; CHUNK]);
+        let (mut moved, mut same) = (0, true);
+        while moved < run.bytes {
+            let length = reader.read(&mut buffer[..chunk(run.bytes - moved)])?;
+            if length == 0 {
+                break;
+            }
+            content.next(&mut expected[..length]);
+            same &= expected[..length] == buffer[..length];
+            moved += length as u64;
+        }
+        sender.join().map_err(|_| Error::other("the sender failed"))??;
+        let mut verdict = run.verdict(moved, same);
+        verdict.pairs.push(("same", u64::from(same)));
+        Ok(verdict)
+    })
+}
+
+/// Sends a stream to a sink and waits until the peer has taken it all.
+///
+/// # Errors
+/// A wrong call, or a connection that fails.
+pub fn send(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let mut run = Run::new(arguments, 9, 64)?;
+    let buffer = vec![0x5a; CHUNK];
+    let mut left = run.bytes;
+    while left > 0 {
+        let piece = &buffer[..chunk(left)];
+        run.stream.write_all(piece)?;
+        left -= piece.len() as u64;
+    }
+    run.stream.shutdown(Shutdown::Write)?;
+    // The peer closes when it has read our end: only then has everything been delivered.
+    let rest = run.stream.read(&mut [0; 16])?;
+    Ok(run.verdict(run.bytes, rest == 0))
+}
+
+/// Takes a stream from a source.
+///
+/// # Errors
+/// A wrong call, or a connection that fails.
+pub fn sink(arguments: &Arguments) -> Result<Verdict, Failure> {
+    let mut run = Run::new(arguments, 19, 64)?;
+    let (mut buffer, mut moved) = (vec![0; CHUNK], 0);
+    while moved < run.bytes {
+        let length = run.stream.read(&mut buffer[..chunk(run.bytes - moved)])?;
+        if length == 0 {
+            break;
+        }
+        moved += length as u64;
+    }
+    Ok(run.verdict(moved, true))
+}
