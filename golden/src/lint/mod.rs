@@ -28,6 +28,8 @@ use std::fmt;
 pub enum Needs {
     /// Register accesses in order.
     Registers,
+    /// Writes to configuration space among them.
+    Function,
     /// The shared area and queue descriptors.
     Configuration,
     /// Descriptor rings.
@@ -72,7 +74,7 @@ rules! {
         "Nothing is written to a read-only register or where none is declared.", "QEMU report 2032932";
     WIDTH = "DRV-REG-006", Registers,
         "Registers are accessed as aligned 32-bit words.", "QEMU report 2032932";
-    NO_BUS_MASTER = "DRV-REG-007", Registers,
+    NO_BUS_MASTER = "DRV-REG-007", Function,
         "Memory decode and bus master are on before the first command.", "nanos 5136afcd";
     QUEUE_NUMBER = "DRV-REG-008", Postings,
         "Doorbells are those of queues that are configured.", "QEMU 6a932c4ed8";
@@ -205,34 +207,36 @@ impl fmt::Display for Report {
 /// When a trace cannot be followed.
 pub fn lint(dump: &Dump) -> Result<Option<Report>, ImportError> {
     let mut findings = Findings::default();
-    let judged: &[Needs] = match dump {
+    let mut judged: Vec<Needs> = Vec::new();
+    match dump {
         Dump::Recording(recorded) => {
             findings = recording::judge(recorded)?;
-            &[Needs::Registers, Needs::Configuration, Needs::Postings]
+            judged.extend([Needs::Registers, Needs::Function, Needs::Configuration, Needs::Postings]);
         }
         Dump::Trace(log) => {
             findings = registers::judge_log(log);
-            &[Needs::Registers]
+            judged.push(Needs::Registers);
         }
         Dump::Memory(image) => {
             if let Some(view) = SharedView::find(image, None) {
                 config::judge(&view, &mut findings);
                 rings::judge(&view, image, &mut findings);
+                judged.extend([Needs::Configuration, Needs::Rings]);
             }
-            &[Needs::Configuration, Needs::Rings]
         }
         Dump::Capture(capture) => {
             if let Some(log) = &capture.trace {
                 findings = registers::judge_log(log);
+                judged.push(Needs::Registers);
             }
             if let Some(view) = SharedView::find(&capture.memory, Some(capture.stream.drv_shmem)) {
                 config::judge(&view, &mut findings);
                 rings::judge(&view, &capture.memory, &mut findings);
+                judged.extend([Needs::Configuration, Needs::Rings]);
             }
-            &[Needs::Registers, Needs::Configuration, Needs::Rings]
         }
         _ => return Ok(None),
-    };
+    }
     let judged = RULES.iter().filter(|rule| judged.contains(&rule.needs)).collect();
     Ok(Some(Report { kind: dump.kind(), judged, findings }))
 }
@@ -240,6 +244,16 @@ pub fn lint(dump: &Dump) -> Result<Option<Report>, ImportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::MemoryImage;
+    use crate::import::memory::MemoryRegion;
+
+    #[test]
+    fn memory_without_a_shared_area_is_not_judged() {
+        let region = MemoryRegion { address: 0x1000, bytes: vec![0; 4096], description: String::new() };
+        let report = lint(&Dump::Memory(MemoryImage { regions: vec![region] })).unwrap().unwrap();
+        assert_eq!((report.judged.len(), report.is_clean()), (0, true));
+        assert_eq!(report.not_judged().count(), RULES.len());
+    }
 
     #[test]
     fn ids_are_unique_and_findings_of_one_rule_are_bounded() {

@@ -80,3 +80,59 @@ fn a_trace_that_was_read_is_written_as_it_was() {
     let trace = parse(&text).unwrap();
     assert_eq!(trace.print(), text);
 }
+
+#[test]
+fn a_writer_that_is_refused_says_so_and_keeps_still() {
+    struct Full;
+    impl std::io::Write for Full {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut writer = Writer::new(Full, &Header::new(Device::Software, &Profile::REFERENCE, [2; 6]));
+    for _ in 0..10_000 {
+        writer.remark("the disk is full");
+    }
+    assert!(writer.error().is_some());
+    assert!(writer.finish().is_err());
+}
+
+#[test]
+fn a_notice_that_found_nothing_leaves_no_line() {
+    use model::machine::System;
+    use model::memory::Memory;
+    let memory = Watched::new(Memory::new(&[(0x1000, 0x1000)]));
+    let mut system = System::new(&Profile::REFERENCE, memory, [2; 6]);
+    let mut writer = Writer::new(Vec::new(), &Header::new(Device::Software, &Profile::REFERENCE, [2; 6]));
+    let before = writer.written();
+    writer.call(&Call::Notice, &mut system, &mut ());
+    assert_eq!(writer.written(), before);
+    writer.call(&Call::Idle, &mut system, &mut ());
+    assert!(String::from_utf8(writer.finish().unwrap()).unwrap().ends_with("begin\n> idle\n"));
+}
+
+#[test]
+fn hand_made_lines_are_refused_where_they_stand() {
+    let head = "vnic-trace 1\ndevice software\nprofile reference\nmac 02:00:00:00:00:01\nbegin\n";
+    for (line, column, expected) in [
+        ("< vector 1", 1, "a call, or what came of the call before"),
+        ("> write bar9 0x0 0x0", 9, "bar0, bar1 or bar2"),
+        ("> write bar0 0x0 0x100000000", 18, "a value of 32 bits"),
+        ("> message 25", 11, "a vector below 25"),
+        ("> run 4096 more", 12, "the end of the line"),
+        ("> switch enter drain C fail nowhere", 29, "a stage"),
+        ("> offer 0g", 9, "pairs of hexadecimal digits, then perhaps `frame(SEED,ID,LENGTH)`"),
+        ("> idle\n= 0x1\n= 0x2", 1, "a call, or what came of the call before"),
+    ] {
+        let refused = parse(format!("{head}{line}\n").as_bytes()).unwrap_err();
+        assert_eq!((refused.column, refused.expected), (column, expected), "{line}");
+    }
+    for missing in ["", "vnic-trace 2\n", "vnic-trace 1\nbegin\n", "vnic-trace 1\ndevice software\ndevice software\n"] {
+        assert!(parse(missing.as_bytes()).is_err(), "{missing}");
+    }
+    let regions = head.replace("begin", "memory 0x2000 +0x1000\nmemory 0x1000 +0x1000\nbegin");
+    assert_eq!(parse(regions.as_bytes()).unwrap_err().line, 6);
+}

@@ -5,7 +5,7 @@ use super::layout::Rings;
 use super::ledger::{Ledger, What};
 use crate::vmxnet3::{Bar0, MAX_VECTORS};
 
-/// What is known of a mask. A posted write takes effect some time after the guest made it.
+/// What is known of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Mask {
     Clear,
@@ -14,16 +14,59 @@ enum Mask {
     Unsure,
 }
 
+impl Mask {
+    const fn written(value: u32) -> Self {
+        if value & 1 == 1 { Self::Set } else { Self::Clear }
+    }
+}
+
+/// Writes that the guest made and that may not have taken effect, oldest first: posted writes take effect in order, some time
+/// later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Posted {
+    /// A bit each, 1 for a write that masks; the oldest lowest, 0 beyond `count`.
+    masks: u32,
+    count: u32,
+}
+
+impl Posted {
+    /// The oldest of more than this is taken to have had its effect.
+    const MOST: u32 = 32;
+
+    /// Adds a write; answers the oldest if there is no place for it.
+    fn push(&mut self, value: u32) -> Option<Mask> {
+        let oldest = (self.count == Self::MOST).then(|| self.drop_first(1));
+        self.masks |= (value & 1) << self.count;
+        self.count += 1;
+        oldest
+    }
+
+    /// Takes off the oldest `count`, at least one; answers the last of them.
+    fn drop_first(&mut self, count: u32) -> Mask {
+        let last = Mask::written(self.masks >> (count - 1));
+        self.masks = self.masks.checked_shr(count).unwrap_or(0);
+        self.count -= count;
+        last
+    }
+
+    /// How many writes there are up to the first that unmasks.
+    fn to_unmask(self) -> Option<u32> {
+        let before = self.masks.trailing_ones();
+        (before < self.count).then_some(before + 1)
+    }
+}
+
 /// One vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Vector {
+    /// Without the writes that are posted.
     mask: Mask,
     /// It masked itself; otherwise the guest did.
     by_itself: bool,
-    /// The guest's last write has certainly taken effect.
-    settled: bool,
-    /// The mask before that write.
-    before: Mask,
+    /// As few have taken effect as the raises seen allow.
+    posted: Posted,
+    /// All of them may have, before the vector masked itself.
+    maybe_all: bool,
     /// First event whose completion the guest was not told of.
     untold: Option<u64>,
     /// Completions that may still raise it.
@@ -43,8 +86,8 @@ impl Default for Vector {
         Self {
             mask: Mask::Set,
             by_itself: false,
-            settled: true,
-            before: Mask::Set,
+            posted: Posted::default(),
+            maybe_all: false,
             untold: None,
             causes: 0,
             allowed: 0,
@@ -52,6 +95,18 @@ impl Default for Vector {
             hasty: false,
             moved: false,
         }
+    }
+}
+
+impl Vector {
+    /// Writes on their way have taken effect.
+    fn settle(&mut self) {
+        if self.posted.count > 0 {
+            let last = self.posted.drop_first(self.posted.count);
+            self.mask = if self.maybe_all && last == Mask::Clear { Mask::Unsure } else { last };
+            self.by_itself = false;
+        }
+        self.maybe_all = false;
     }
 }
 
@@ -116,23 +171,19 @@ impl Judge {
     pub fn wrote_imr(&mut self, vector: u8, value: u32) {
         self.busy = true;
         if let Some(v) = self.vectors.get_mut(usize::from(vector)) {
-            if v.settled {
-                v.before = v.mask;
+            v.maybe_all = false;
+            if let Some(landed) = v.posted.push(value) {
+                (v.mask, v.by_itself) = (landed, false);
             }
-            v.settled = false;
-            v.by_itself = false;
-            v.mask = if value & 1 == 1 { Mask::Set } else { Mask::Clear };
         }
     }
 
     /// The guest read a register of BAR0: writes before it have taken effect.
     pub fn read_bar0(&mut self, offset: u32, value: u32, ledger: &mut Ledger) {
-        for v in &mut self.vectors {
-            v.settled = true;
-        }
+        self.vectors.iter_mut().for_each(Vector::settle);
         let Some(Bar0::Imr(i)) = Bar0::decode(offset) else { return };
         if let Some(v) = self.vectors.get_mut(usize::from(i)) {
-            let read = if value & 1 == 1 { Mask::Set } else { Mask::Clear };
+            let read = Mask::written(value);
             if v.mask == Mask::Unsure {
                 v.mask = read;
             }
@@ -152,22 +203,20 @@ impl Judge {
             return ledger.violated(INT_001, what);
         };
         self.busy = true;
-        let racing = !v.settled && v.before != v.mask;
-        match v.mask {
-            Mask::Set if v.by_itself => {
-                ledger.premise(INT_003);
-                ledger.violated(INT_003, what);
+        if v.mask == Mask::Set {
+            match v.posted.to_unmask() {
+                Some(count) => v.mask = v.posted.drop_first(count),
+                None if v.by_itself && v.posted.count == 0 => {
+                    ledger.premise(INT_003);
+                    ledger.violated(INT_003, what);
+                }
+                None => ledger.violated(INT_002, what),
             }
-            Mask::Set if !racing => ledger.violated(INT_002, what),
-            _ => {}
         }
         if rings.auto_mask {
             ledger.premise(INT_003);
-            // An unmasking write on its way to a vector that was open may land after the self-mask.
-            let unsure = !v.settled && v.mask == Mask::Clear && v.before == Mask::Clear;
-            v.mask = if unsure { Mask::Unsure } else { Mask::Set };
-            v.by_itself = !unsure;
-            v.settled = true;
+            (v.mask, v.by_itself) = (Mask::Set, true);
+            v.maybe_all = true;
         }
         Self::tell(v, ledger);
         if rings.auto_mask {
@@ -195,7 +244,7 @@ impl Judge {
             self.busy = true;
             ledger.premise(INT_001);
             let v = &mut self.vectors[0];
-            if v.mask == Mask::Set && v.settled {
+            if v.mask == Mask::Set && v.posted.count == 0 {
                 ledger.premise(INT_002);
                 ledger.violated(INT_002, What::Raised { vector: 0 });
             }
@@ -210,7 +259,8 @@ impl Judge {
     pub fn read_icr(&mut self, value: u32, rings: &Rings) {
         if value != 0 && rings.auto_mask {
             let v = &mut self.vectors[0];
-            (v.mask, v.by_itself, v.settled) = (Mask::Set, true, true);
+            v.settle();
+            (v.mask, v.by_itself) = (Mask::Set, true);
         }
     }
 
@@ -218,6 +268,8 @@ impl Judge {
     pub fn switched(&mut self) {
         self.busy = true;
         for v in &mut self.vectors {
+            // What the guest wrote to the body before is part of what crosses.
+            v.settle();
             v.allowed = v.allowed.saturating_add(1);
             v.moved |= v.untold.is_some();
         }
@@ -230,7 +282,7 @@ impl Judge {
         }
         self.busy = false;
         for (i, v) in self.vectors.iter_mut().enumerate() {
-            v.settled = true;
+            v.settle();
             let what = What::Raised { vector: i as u16 };
             if v.moved {
                 ledger.premise(WAK_001);
@@ -259,5 +311,68 @@ impl Judge {
                 v.moved = false;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `raises` raises of vector 0 break behind `writes` to its IMR, none of them surely in effect.
+    fn broken(judge: &mut Judge, writes: &[u32], raises: u32) -> Vec<&'static str> {
+        let mut rings = Rings::default();
+        rings.auto_mask = true;
+        let mut ledger = Ledger::default();
+        writes.iter().for_each(|&value| judge.wrote_imr(0, value));
+        for _ in 0..raises {
+            judge.cause(0, 0);
+            judge.raised(0, &rings, &mut ledger);
+        }
+        ledger.violations.iter().map(|violation| violation.clause.id()).collect()
+    }
+
+    #[test]
+    fn every_posted_unmasking_explains_one_raise() {
+        for count in 1..=3 {
+            let writes = vec![0; count as usize];
+            assert!(broken(&mut Judge::default(), &writes, count).is_empty());
+            assert_eq!(broken(&mut Judge::default(), &writes, count + 1), ["VMX-INT-003"]);
+        }
+    }
+
+    #[test]
+    fn a_posted_masking_explains_none() {
+        assert_eq!(broken(&mut Judge::default(), &[1], 1), ["VMX-INT-002"]);
+        assert!(broken(&mut Judge::default(), &[0, 1], 1).is_empty());
+        assert_eq!(broken(&mut Judge::default(), &[0, 1], 2), ["VMX-INT-002"]);
+    }
+
+    #[test]
+    fn writes_are_in_effect_behind_a_switch() {
+        let mut judge = Judge::default();
+        broken(&mut judge, &[0, 0], 0);
+        judge.switched();
+        assert_eq!(broken(&mut judge, &[], 2), ["VMX-INT-003"]);
+    }
+
+    #[test]
+    fn a_read_tells_whether_an_unmasking_came_before_the_raise_or_behind_it() {
+        for read in [0, 1] {
+            let mut judge = Judge::default();
+            assert!(broken(&mut judge, &[0, 0], 1).is_empty());
+            let mut ledger = Ledger::default();
+            judge.read_bar0(Bar0::Imr(0).offset(), read, &mut ledger);
+            judge.read_bar0(Bar0::Imr(0).offset(), read, &mut ledger);
+            assert!(ledger.violations.is_empty());
+            judge.read_bar0(Bar0::Imr(0).offset(), 1 - read, &mut ledger);
+            assert!(!ledger.violations.is_empty());
+        }
+    }
+
+    #[test]
+    fn more_writes_than_are_followed_count_as_in_effect() {
+        let mut judge = Judge::default();
+        assert!(broken(&mut judge, &[0; 50], 33).is_empty());
+        assert_eq!(broken(&mut judge, &[], 1), ["VMX-INT-003"]);
     }
 }
