@@ -160,7 +160,7 @@ class Runner:
         rmtree(folder)
 
 
-AFTERMATH = "ip addr; ip -s link; ethtool -S eth0; cat /proc/interrupts /proc/net/snmp; dmesg | tail -n 60"
+AFTERMATH = "ip addr; ethtool -S eth0; ethtool -d eth0; cat /proc/interrupts /proc/net/snmp; dmesg | tail -n 60"
 
 
 def aftermath(it: It) -> None:

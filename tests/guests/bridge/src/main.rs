@@ -36,7 +36,7 @@ impl Lane {
 }
 
 fn wait(ends: &mut [Box<dyn Wire>; 2]) -> Result<(), Errno> {
-    let due = ends.iter_mut().filter_map(|end| end.due()).min();
+    let due = ends.iter_mut().filter_map(Wire::due).min();
     let waits = [ends[0].fds(), ends[1].fds()];
     let mut fds = Vec::with_capacity(2 * MAX_WAITS);
     fds.extend(waits.iter().flatten().flatten().map(|wait| PollFd::new(&wait.fd, wait.flags)));

@@ -1,7 +1,7 @@
 //! A read-only TFTP server of one file, for network boot.
 //!
 //! Options `blksize` and `tsize` are understood, others ignored. Each transfer has a port of its own; a block that is not
-//! acknowledged is sent again after [`AGAIN`], [`TRIES`] times in all. Block numbers wrap. Source: RFC 1350, 2347, 2348, 2349.
+//! acknowledged is sent again after `AGAIN`, `TRIES` times in all. Block numbers wrap. Source: RFC 1350, 2347, 2348, 2349.
 
 use super::MAX_TFTP_FILE;
 use super::udp::{Reach, UdpPort};
