@@ -21,7 +21,7 @@ const HELP: &str = "probe COMMAND key=value...
             until=FILE                              ends early once FILE exists
   udp-sink  port count=1000 seconds=10 group=ADDRESS interface=ADDRESS   receives and judges; joins a multicast group
   blast     host port=19 count=1000 size=64 rate=0  asks for numbered datagrams and judges what arrives
-  tcp-echo  host port=7 mib=8                       a stream there and back, every byte checked
+  tcp-echo  host port=7 mib=8 window=131072         a stream there and back, every byte checked; at most window bytes under way
   tcp-send  host port=9 mib=64                      throughput out
   tcp-sink  host port=19 mib=64                     throughput in
   any       seconds=N  gives up after so long without progress; any stream also reports retransmissions";

@@ -4,6 +4,7 @@ use crate::Verdict;
 use crate::arguments::{Arguments, Failure};
 use std::io::{Error, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 const MIB: u64 = 1 << 20;
@@ -64,42 +65,71 @@ fn chunk(left: u64) -> usize {
     usize::try_from(left).unwrap_or(CHUNK).min(CHUNK)
 }
 
-fn write_all(stream: &mut TcpStream, bytes: u64) -> Result<(), Error> {
-    let (mut content, mut buffer, mut left) = (Stream::default(), vec![0; CHUNK], bytes);
-    while left > 0 {
-        let piece = &mut buffer[..chunk(left)];
+/// Writes the stream, never more than `window` bytes ahead of what came `back`; gives up when the reader is `over`.
+fn write_ahead(
+    stream: &mut TcpStream,
+    bytes: u64,
+    window: u64,
+    back: &AtomicU64,
+    over: &AtomicBool,
+) -> Result<(), Error> {
+    let (mut content, mut buffer, mut sent) = (Stream::default(), vec![0; CHUNK], 0);
+    while sent < bytes && !over.load(Ordering::Relaxed) {
+        let room = (back.load(Ordering::Relaxed) + window).saturating_sub(sent);
+        if room == 0 {
+            std::thread::park();
+            continue;
+        }
+        let piece = &mut buffer[..chunk(room.min(bytes - sent))];
         content.next(piece);
         stream.write_all(piece)?;
-        left -= piece.len() as u64;
+        sent += piece.len() as u64;
     }
     stream.shutdown(Shutdown::Write)
 }
 
-/// Sends a stream to an echo and checks every byte that returns.
+/// Sends a stream to an echo and checks every byte that returns. At most `window` bytes are under way: an echo whose buffers
+/// are full in both directions may not get out of that again.
 ///
 /// # Errors
 /// A wrong call, or a connection that fails.
 pub fn echo(arguments: &Arguments) -> Result<Verdict, Failure> {
     let run = Run::new(arguments, 7, 8)?;
+    let window: u64 = arguments.get("window", 128 * 1024)?;
     let (mut reader, mut writer) = (run.stream.try_clone()?, run.stream.try_clone()?);
+    let (back, over) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        let sender = scope.spawn(move || write_all(&mut writer, run.bytes));
-        let (mut content, mut expected, mut buffer) = (Stream::default(), vec![0; CHUNK], vec![0; CHUNK]);
-        let (mut moved, mut same) = (0, true);
-        while moved < run.bytes {
-            let length = reader.read(&mut buffer[..chunk(run.bytes - moved)])?;
-            if length == 0 {
-                break;
-            }
-            content.next(&mut expected[..length]);
-            same &= expected[..length] == buffer[..length];
-            moved += length as u64;
-        }
-        sender.join().map_err(|_| Error::other("the sender failed"))??;
+        let sender = scope.spawn(|| write_ahead(&mut writer, run.bytes, window.max(1), &back, &over));
+        let read = read_back(&mut reader, run.bytes, |moved| {
+            back.store(moved, Ordering::Relaxed);
+            sender.thread().unpark();
+        });
+        over.store(true, Ordering::Relaxed);
+        sender.thread().unpark();
+        let sent = sender.join().map_err(|_| Error::other("the sender failed"))?;
+        let (moved, same) = read?;
+        sent?;
         let mut verdict = run.verdict(moved, same);
         verdict.pairs.push(("same", u64::from(same)));
         Ok(verdict)
     })
+}
+
+/// Reads until all `bytes` or the end came: how many, and whether they are those of the stream.
+fn read_back(reader: &mut TcpStream, bytes: u64, mut progress: impl FnMut(u64)) -> Result<(u64, bool), Error> {
+    let (mut content, mut expected, mut buffer) = (Stream::default(), vec![0; CHUNK], vec![0; CHUNK]);
+    let (mut moved, mut same) = (0, true);
+    while moved < bytes {
+        let length = reader.read(&mut buffer[..chunk(bytes - moved)])?;
+        if length == 0 {
+            break;
+        }
+        content.next(&mut expected[..length]);
+        same &= expected[..length] == buffer[..length];
+        moved += length as u64;
+        progress(moved);
+    }
+    Ok((moved, same))
 }
 
 /// Sends a stream to a sink and waits until the peer has taken it all.
