@@ -122,16 +122,21 @@ impl<'a, T: Tap> Follower<'a, T> {
     fn store_read(&mut self, what: &What) {
         match what {
             What::Read { pa, bytes } => self.store(*pa, bytes),
-            What::Fetch { pa, cell } => {
-                let old = self.known.cell(*pa);
-                let tx = self.rings().tx.iter().any(|queue| queue.ring.holds(*pa, 16));
-                if tx && old.is_ok_and(|old| old != *cell) {
-                    self.store_data(TxDesc(*cell));
-                }
-                self.store(*pa, &cell.to_le_bytes());
-            }
+            What::Fetch { pa, cell } => self.store_cell(*pa, &cell.to_le_bytes()),
             _ => {}
         }
+    }
+
+    /// The guest had stored a cell which the device fetches or looks at; what a TX descriptor names was stored before it.
+    pub fn store_cell(&mut self, pa: u64, bytes: &[u8]) {
+        if let Ok(le) = <[u8; 16]>::try_from(bytes) {
+            let cell = u128::from_le_bytes(le);
+            let tx = self.rings().tx.iter().any(|queue| queue.ring.holds(pa, 16));
+            if tx && self.known.cell(pa).is_ok_and(|old| old != cell) {
+                self.store_data(TxDesc(cell));
+            }
+        }
+        self.store(pa, bytes);
     }
 
     /// What a TX descriptor names, as far as the device reads it soon, was stored before the descriptor.
@@ -217,7 +222,7 @@ pub fn walk<T: Tap>(trace: &Trace, tap: T, mut each: impl FnMut(Place<'_>, &Ring
         }
         if !follower.has_stores {
             for look in &step.looks {
-                follower.store(look.pa, look.bytes.as_deref().unwrap_or_default());
+                follower.store_cell(look.pa, look.bytes.as_deref().unwrap_or_default());
             }
         }
         if done && let Some(stimulus) = after(step) {

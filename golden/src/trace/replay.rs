@@ -129,7 +129,7 @@ impl State<'_> {
             }
             Some(bytes) => {
                 into.copy_from_slice(bytes);
-                self.follower.store(pa, bytes);
+                self.follower.store_cell(pa, bytes);
                 Ok(())
             }
         }

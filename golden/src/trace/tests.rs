@@ -115,6 +115,17 @@ fn a_notice_that_found_nothing_leaves_no_line() {
 }
 
 #[test]
+fn somebody_elses_words_are_written_as_they_are_read_again() {
+    let mut header = Header::new(Device::Software, &Profile::REFERENCE, [2; 6]);
+    header.kernel = "6.1\0\n> idle # no\0 ".into();
+    header.origin = "\u{85} \0".into();
+    let text = Writer::new(Vec::new(), &header).finish().unwrap();
+    let read = parse(&text).unwrap();
+    assert_eq!((&*read.header.kernel, &*read.header.origin), ("6.1  > idle   no", ""));
+    assert_eq!(read.print(), text);
+}
+
+#[test]
 fn hand_made_lines_are_refused_where_they_stand() {
     let head = "vnic-trace 1\ndevice software\nprofile reference\nmac 02:00:00:00:00:01\nbegin\n";
     for (line, column, expected) in [

@@ -124,9 +124,7 @@ impl<W: io::Write> Writer<W> {
         }
         self.end();
         for (name, value) in [("kernel", kernel), ("origin", origin), ("date", date)] {
-            if !value.is_empty() {
-                self.named(name, value);
-            }
+            self.named(name, value);
         }
         if let Some(seed) = seed {
             self.text(b"seed ");
@@ -144,11 +142,16 @@ impl<W: io::Write> Writer<W> {
         self.end();
     }
 
+    /// A line of the header, unless there is nothing to say.
     fn named(&mut self, name: &str, value: &str) {
-        self.text(name.as_bytes());
-        self.text(b" ");
-        self.plain(value);
-        self.end();
+        let blank = |c: char| c.is_whitespace() || is_masked(c);
+        let value = value.trim_matches(blank);
+        if !value.is_empty() {
+            self.text(name.as_bytes());
+            self.text(b" ");
+            self.plain(value);
+            self.end();
+        }
     }
 
     fn begin(&mut self, call: &Call<'_>) {
@@ -309,7 +312,7 @@ impl<W: io::Write> Writer<W> {
 
     /// Words of somebody else's, on one line and without a remark.
     fn plain(&mut self, text: &str) {
-        for c in text.chars().map(|c| if c.is_control() || c == '#' { ' ' } else { c }) {
+        for c in text.chars().map(|c| if is_masked(c) { ' ' } else { c }) {
             self.line.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
@@ -410,6 +413,11 @@ impl<W: io::Write> Tap for Writer<W> {
         self.told = true;
         self.effect_line(effect);
     }
+}
+
+/// What a line cannot hold: it would end it, begin a remark or not be text.
+fn is_masked(c: char) -> bool {
+    c.is_control() || c == '#'
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
