@@ -1,12 +1,17 @@
 //! Divergences planted in a trace that replays: each is found at its event and named.
 
 use super::{folder, parse, read};
+use golden::import::capture::read_file;
 use golden::trace::{Divergence, replay};
 
 /// A recording in which every store is known, so that every effect can be compared.
 fn lines() -> Vec<String> {
-    let text = std::fs::read_to_string(folder().join("scripted/switching.trace")).expect("the recording is committed");
-    text.lines().map(String::from).collect()
+    lines_of("scripted/switching.trace")
+}
+
+fn lines_of(name: &str) -> Vec<String> {
+    let bytes = read_file(&folder().join(name)).unwrap_or_else(|error| panic!("{error}"));
+    String::from_utf8(bytes).expect("a trace is text").lines().map(String::from).collect()
 }
 
 fn diverges(lines: &[String]) -> Divergence {
@@ -146,6 +151,36 @@ fn the_same_run_without_its_stores_replays_as_a_live_recording_does() {
             let mut lines = live.clone();
             lines[at] = flipped(&live[at], 3, 3);
             assert_eq!(diverges(&lines).line, at + 1, "{}", live[at]);
+        }
+    }
+}
+
+/// What real drivers saw the device write: a bit changed anywhere is found at its line, under the name the field has.
+#[test]
+fn in_a_real_drivers_recording_the_changed_field_is_named() {
+    // Digits of a completion in memory order: the low half of byte 15 holds the generation, byte 8 begins the length, byte 0 the index.
+    let fields = [(30, "gen"), (17, "len"), (1, "Idx")];
+    for name in [
+        "linux-6.1/software-trapped.trace.gz",
+        "linux-6.1/adapter-trapped.trace.gz",
+        "linux-7.3/software-direct.trace.gz",
+        "linux-7.3/adapter-direct.trace.gz",
+        "linux-7.3/switching-trapped.trace.gz",
+    ] {
+        let whole = lines_of(name);
+        let trace = read(name, whole.join("\n").as_bytes());
+        assert!(replay(&trace).unwrap_or_else(|error| panic!("{error}")).holds(), "{name}");
+        // Completions of received frames have a length, those of sent ones do not.
+        let received =
+            |line: &&usize| whole[**line].split_whitespace().nth(3).is_some_and(|cell| &cell[16..20] != "0000");
+        let published = some(&whole, "< publish", 60);
+        let at = *published.iter().find(received).expect("a frame was received");
+        for (place, field) in fields {
+            let mut lines = whole.clone();
+            lines[at] = flipped(&whole[at], 3, place);
+            let found = diverges(&lines);
+            assert_eq!(found.line, at + 1, "{name}: {found}");
+            assert!(found.field.contains("RxCompDesc") && found.field.ends_with(field), "{name}: {found}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The recordings that `verify` holds the models against: built into the program, so that it needs no folder.
 
 use crate::verify::RecordingRow;
+use golden::dump::Dump;
 use golden::import::{Capture, ImportError};
 use golden::{replay, roundtrip, trace};
 use spec::profile::Profile;
@@ -26,18 +27,33 @@ fn linux_on_qemu() -> Result<Capture, ImportError> {
 
 macro_rules! traces {
     ($($name:literal),* $(,)?) => {
-        &[$(($name, include_bytes!(concat!("../../golden/traces/", $name, ".trace")).as_slice())),*]
+        &[$(($name, include_bytes!(concat!("../../golden/traces/", $name)).as_slice())),*]
     };
 }
 
-/// Traces in our own format, by their names in `golden/traces`.
-const TRACES: &[(&str, &[u8])] = traces!("scripted/software", "scripted/adapter", "scripted/switching");
+/// Traces in our own format, by their names in `golden/traces`: the modelled driver on each device, and of the real ones enough
+/// that every body, path and source is there. `cargo test --test recordings` replays them all.
+const TRACES: &[(&str, &[u8])] = traces!(
+    "scripted/software.trace",
+    "scripted/adapter.trace",
+    "scripted/switching.trace",
+    "linux-6.1/software-trapped.trace.gz",
+    "linux-6.1/switching-direct.trace.gz",
+    "linux-6.12/adapter-direct.trace.gz",
+    "linux-7.3/adapter-trapped.trace.gz",
+    "linux-7.3/switching-trapped.trace.gz",
+    "ipxe/software-trapped.trace.gz",
+);
 
 /// Makes the calls of a trace again.
 fn again(name: &str, bytes: &[u8]) -> RecordingRow {
     let mut row = RecordingRow { name: name.into(), reads: 0, deviations: Vec::new(), failures: Vec::new() };
-    let trace = match trace::parse(bytes) {
-        Ok(trace) => trace,
+    let trace = match Dump::read(name, bytes) {
+        Ok(Dump::Recording(recording)) => recording.trace,
+        Ok(other) => {
+            row.failures.push(format!("{name} is no trace but {}", other.kind()));
+            return row;
+        }
         Err(refused) => {
             row.failures.push(refused.to_string());
             return row;

@@ -76,9 +76,10 @@ class Device:
         wire: str = "responder",
         tftp: Path | None = None,
         capture: bool = True,
+        record: Path | None = None,
     ) -> None:
         self.lab, self.config, self.boot, self.folder, self.vnic = lab, config, boot, folder, vnic
-        self.wire, self.tftp, self.capture = wire, tftp, capture
+        self.wire, self.tftp, self.capture, self.record = wire, tftp, capture, record
         self.peer: Peer | None = None
         self.server: Server | None = None
         self._stack = ExitStack()
@@ -120,6 +121,7 @@ class Device:
             str(self.vnic), "serve", "--device", self.config.device, "--path", self.config.path,
             "--socket", str(self.folder / "vu"), "--control", str(self.folder / "control"),
             "--wire", spec, *(["--pcap", str(self.folder / "wire.pcapng")] if self.capture else []),
+            *(["--record", str(self.record)] if self.record else []),
         ]  # fmt: skip
 
     def arguments(self) -> list[str]:

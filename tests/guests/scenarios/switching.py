@@ -26,6 +26,9 @@ def under_traffic(it: It, frozen: bool) -> str:
     # With LRO on, Linux hands packets up at once while updateRxProd is 0 and through its GRO list while it is 1: a switch in the
     # middle of one poll would reorder them inside the guest. Source: vmxnet3_drv.c, vmxnet3_rq_rx_complete.
     it.guest.do("ethtool -K eth0 lro off")
+    # A host that pauses the guest or the responder for a while must not look like loss: no tail loss probes, patient timeouts
+    # where the kernel has a knob for them.
+    it.guest.do("cd /proc/sys/net/ipv4; echo 0 >tcp_early_retrans; [ ! -e tcp_rto_min_us ] || echo 5000000 >tcp_rto_min_us")
     chosen = random.Random(it.options.seed)
     patience = "seconds=20"
     it.guest.spawn("udp", f"probe echo host=10.0.2.2 count=4000000 size=400 window=16 until=/tmp/stop {patience}")

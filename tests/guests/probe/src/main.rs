@@ -24,6 +24,7 @@ const HELP: &str = "probe COMMAND key=value...
   tcp-echo  host port=7 mib=8 window=131072         a stream there and back, every byte checked; at most window bytes under way
   tcp-send  host port=9 mib=64                      throughput out
   tcp-sink  host port=19 mib=64                     throughput in
+            kib=N                                   so many KiB instead, for any stream
   any       seconds=N  gives up after so long without progress; any stream also reports retransmissions";
 
 /// What a command found: pairs to print, and whether it held.

@@ -7,6 +7,7 @@ use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const CHUNK: usize = 1 << 16;
 
@@ -44,7 +45,10 @@ struct Run {
 impl Run {
     fn new(arguments: &Arguments, port: u16, mib: u64) -> Result<Self, Failure> {
         let patience = arguments.patience()?;
-        let bytes = arguments.get("mib", mib)?.saturating_mul(MIB);
+        let bytes = match arguments.get("kib", 0u64)? {
+            0 => arguments.get("mib", mib)?.saturating_mul(MIB),
+            kib => kib.saturating_mul(KIB),
+        };
         let retransmitted = retransmitted();
         let stream = TcpStream::connect_timeout(&arguments.peer(port)?, patience)?;
         stream.set_read_timeout(Some(patience))?;
