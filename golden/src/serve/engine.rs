@@ -237,6 +237,7 @@ impl<M: Looks> Engine<M> {
         }
         self.adopt_masks();
         self.unblock();
+        let masks = self.masks();
         while !self.call(&Call::Write { bar, offset, value }).is_done() {
             // A posted write found the adapter's FIFO full.
             self.call(&Call::Run { budget: STAGE_STEPS });
@@ -245,7 +246,7 @@ impl<M: Looks> Engine<M> {
         self.unblock();
         if bar == Bar::Bar1 && Bar1::decode(offset) == Some(Bar1::Cmd) {
             self.wants_hardware |= self.kind == Kind::Adapter && Command::from(value) == Command::ActivateDev;
-            self.show_masks();
+            self.show_masks(masks);
         }
     }
 
@@ -265,7 +266,7 @@ impl<M: Looks> Engine<M> {
         self.interrupts.forget();
         self.wants_hardware = false;
         self.call(&Call::FunctionReset);
-        self.show_masks();
+        self.show_masks(!self.masks());
     }
 
     /// The link goes up or down.
@@ -357,7 +358,7 @@ impl<M: Looks> Engine<M> {
         let took = begun.elapsed();
         // What the guest posted meanwhile may have had no reason to ring.
         self.call(&Call::Notice);
-        self.show_masks();
+        self.adopt_masks();
         self.interrupt();
         match self.system.last_switch() {
             Some(Outcome::Done) => {
@@ -512,9 +513,8 @@ impl<M: Looks> Engine<M> {
             }
             let vector = messages.trailing_zeros() as u16;
             self.call(&Call::Message { vector });
-            if let Some(page) = &self.page {
-                let masked = self.system.is_masked(vector as u8);
-                page.store(Bar0::Imr(vector as u8).offset(), u32::from(masked));
+            if let Some(page) = self.page.as_ref().filter(|_| self.system.is_masked(vector as u8)) {
+                page.store(Bar0::Imr(vector as u8).offset(), 1);
             }
             self.interrupts.message(vector);
         }
@@ -539,17 +539,49 @@ impl<M: Looks> Engine<M> {
         self.page = Some(page);
     }
 
-    /// What the device did to the masks by itself stands in the guest's page.
-    fn show_masks(&mut self) {
-        if let Some(page) = &self.page {
-            for vector in 0..self.system.vectors() as u8 {
-                page.store(Bar0::Imr(vector).offset(), u32::from(self.system.is_masked(vector)));
-            }
+    /// The vectors that are masked, a bit each.
+    fn masks(&self) -> u32 {
+        (0..self.system.vectors()).fold(0, |masks, v| masks | u32::from(self.system.is_masked(v as u8)) << v)
+    }
+
+    /// What the device did to the masks by itself, which were `before`, stands in the guest's page. The others are the guest's:
+    /// it may be unmasking one at this moment, and a store of what it was would lose that.
+    fn show_masks(&self, before: u32) {
+        let Some(page) = &self.page else { return };
+        let masks = self.masks();
+        for vector in (0..self.system.vectors()).filter(|v| (masks ^ before) >> v & 1 == 1) {
+            page.store(Bar0::Imr(vector as u8).offset(), masks >> vector & 1);
         }
     }
 
     /// The profile it was built by.
     pub fn profile(&self) -> &'static Profile {
         self.profile
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::Unplugged;
+    use super::*;
+    use model::memory::Memory;
+
+    #[test]
+    fn a_mask_that_the_guest_changes_meanwhile_is_not_overwritten() {
+        let memory = Memory::new(&[(0x1000, 0x1000)]);
+        let wire = Box::new(Unplugged::default());
+        let mut engine = Engine::new(&Profile::REFERENCE, Kind::Switching, Path::Direct, [2; 6], memory, wire).unwrap();
+        let imr = |vector| Bar0::Imr(vector).offset();
+        let shown = |engine: &Engine<Memory>, vector| engine.page().unwrap().load(imr(vector));
+        assert_eq!((shown(&engine, 0), shown(&engine, 1)), (1, 1), "masked at power-on");
+        // While the device is at work the guest unmasks vector 0, and the device changes vector 1.
+        let before = engine.masks();
+        engine.page().unwrap().store(imr(0), 0);
+        engine.call(&Call::Write { bar: Bar::Bar0, offset: imr(1), value: 0 });
+        engine.show_masks(before);
+        assert_eq!((shown(&engine, 0), shown(&engine, 1)), (0, 0));
+        assert!(engine.system().is_masked(0));
+        engine.work();
+        assert!(!engine.system().is_masked(0) && !engine.system().is_masked(1));
     }
 }

@@ -1,4 +1,7 @@
-//! Judging numbered datagrams: which of `0..count` came, which came twice, which came after a later one.
+//! Judging numbered datagrams: which of `0..count` came, which came twice, which came after a later one, and the longest wait
+//! between two of them.
+
+use std::time::{Duration, Instant};
 
 /// What arrived so far.
 pub struct Sequence {
@@ -9,13 +12,25 @@ pub struct Sequence {
     reordered: u64,
     foreign: u64,
     highest: Option<u64>,
+    last: Option<Instant>,
+    gap: Duration,
 }
 
 impl Sequence {
     /// Expects each number below `count` once, in rising order.
     pub fn new(count: u64) -> Self {
         let words = usize::try_from(count.div_ceil(64)).unwrap_or(usize::MAX);
-        Self { seen: vec![0; words], count, arrived: 0, doubled: 0, reordered: 0, foreign: 0, highest: None }
+        Self {
+            seen: vec![0; words],
+            count,
+            arrived: 0,
+            doubled: 0,
+            reordered: 0,
+            foreign: 0,
+            highest: None,
+            last: None,
+            gap: Duration::ZERO,
+        }
     }
 
     /// Takes one datagram: its number stands little-endian in the first 8 bytes.
@@ -27,6 +42,10 @@ impl Sequence {
     }
 
     fn note(&mut self, number: u64) {
+        let now = Instant::now();
+        if let Some(last) = self.last.replace(now) {
+            self.gap = self.gap.max(now.duration_since(last));
+        }
         let Some(word) = usize::try_from(number / 64).ok().and_then(|at| self.seen.get_mut(at)) else { return };
         let bit = 1u64 << (number % 64);
         if *word & bit != 0 {
@@ -70,6 +89,7 @@ impl Sequence {
             ("doubled", self.doubled),
             ("reordered", self.reordered),
             ("foreign", self.foreign),
+            ("gap_us", u64::try_from(self.gap.as_micros()).unwrap_or(u64::MAX)),
         ]
     }
 }
@@ -119,7 +139,8 @@ mod tests {
     fn loss_doubling_reordering_and_strangers_are_told_apart() {
         let pairs = judged(&[0, 3, 1, 1, 9], 4).pairs();
         let expected = [("count", 4), ("arrived", 3), ("lost", 1), ("doubled", 1), ("reordered", 1), ("foreign", 1)];
-        assert_eq!(pairs, expected);
+        assert_eq!(pairs[..6], expected);
+        assert_eq!(pairs[6].0, "gap_us");
     }
 
     #[test]
