@@ -2,8 +2,8 @@
 
 use golden::vfio_user::proto::{DmaMap, DmaUnmap, IRQ_EVENTFD, MAX_FDS};
 use golden::vfio_user::{
-    Device, Errno, Hangup, IrqChange, IrqInfo, LiveMemory, MAX_DMA_MAPS, Mapping, RegionInfo, Session, Vectors, irq,
-    region,
+    Device, Errno, Hangup, IrqChange, IrqInfo, LiveMemory, MAX_DMA_MAPS, Mapping, Migration, RegionInfo, Session,
+    Vectors, irq, region,
 };
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,12 +18,19 @@ use std::ops::Range;
 const BAR: usize = 4096;
 const VECTORS: u32 = 8;
 
-/// A BAR of plain memory, of which each aligned 8-byte write also names guest memory to copy about, as a doorbell would.
+/// A BAR of plain memory, of which each aligned 8-byte write also names guest memory to copy about, as a doorbell would. It can be
+/// moved: its state is what was written as one.
 struct Tiny {
     bar: Vec<u8>,
     page: OwnedFd,
     memory: LiveMemory,
     msix: Vectors,
+    standing: Migration,
+    state: Vec<u8>,
+    /// Bytes of the state that were read.
+    read: usize,
+    /// The next read is answered late.
+    late: bool,
     gone: u32,
 }
 
@@ -69,6 +76,43 @@ impl Device for Tiny {
     fn set_irqs(&mut self, index: u32, range: Range<u32>, change: IrqChange<'_>) -> Result<(), Errno> {
         assert!(index == irq::MSIX && range.start <= range.end && range.end <= VECTORS);
         self.msix.apply(range, change)
+    }
+
+    fn migration(&self) -> Option<Migration> {
+        Some(self.standing)
+    }
+
+    fn migrate(&mut self, to: Migration) -> Result<(), Errno> {
+        assert!((self.standing == Migration::Stop) != (to == Migration::Stop), "over STOP, one step at a time");
+        match to {
+            Migration::StopCopy => self.read = 0,
+            Migration::Resuming => self.state.clear(),
+            Migration::Stop | Migration::Running => {}
+        }
+        self.standing = to;
+        Ok(())
+    }
+
+    fn read_state(&mut self, into: &mut [u8]) -> Result<Option<usize>, Errno> {
+        if self.standing != Migration::StopCopy {
+            return Err(Errno::INVAL);
+        }
+        self.late = !self.late;
+        if self.late {
+            return Ok(None);
+        }
+        let count = into.len().min(self.state.len() - self.read);
+        into[..count].copy_from_slice(&self.state[self.read..][..count]);
+        self.read += count;
+        Ok(Some(count))
+    }
+
+    fn write_state(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        if self.standing != Migration::Resuming || self.state.len() + bytes.len() > BAR {
+            return Err(Errno::INVAL);
+        }
+        self.state.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn reset(&mut self) {
@@ -120,8 +164,17 @@ pub fn vfio_user(data: &[u8]) {
     ftruncate(&guest, 1 << 16).expect("room");
     let event = eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd");
     let page = memfd_create("page", MemfdFlags::CLOEXEC).expect("a file");
-    let mut device =
-        Tiny { bar: vec![0; BAR], page, memory: LiveMemory::default(), msix: Vectors::new(VECTORS), gone: 0 };
+    let mut device = Tiny {
+        bar: vec![0; BAR],
+        page,
+        memory: LiveMemory::default(),
+        msix: Vectors::new(VECTORS),
+        standing: Migration::Running,
+        state: Vec::new(),
+        read: 0,
+        late: false,
+        gone: 0,
+    };
     let mut session = Session::new(ours);
     let mut sent = 0;
     let mut over = false;

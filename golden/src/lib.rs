@@ -4,6 +4,7 @@
 //!   frames. [`import::Capture`] is a folder of them, [`dump::Dump`] any one of them.
 //! - [`shared_view`] follows the addresses in guest memory from the shared area to the rings.
 //! - [`serve`] shows a device of ours to a real hypervisor over [`vfio_user`]; [`trace`] is what such a run, or any other, leaves.
+//! - [`front`] keeps a hypervisor's connection while a served device moves between hosts, [`fabric`] is the switch between them.
 //! - [`show`] decodes a dump by field name, [`diff`] compares two by meaning, [`explain`] looks a word up.
 #![forbid(unsafe_code)]
 
@@ -11,6 +12,8 @@ pub mod consistency;
 pub mod diff;
 pub mod dump;
 pub mod explain;
+pub mod fabric;
+pub mod front;
 pub mod import;
 pub mod lint;
 pub mod replay;

@@ -3,8 +3,10 @@
 /// Where a bug is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the software body or the configuration plane.
+    /// In the software body.
     Software,
+    /// In the configuration plane.
+    Plane,
     /// In the adapter.
     Adapter,
     /// In the move.
@@ -39,6 +41,38 @@ mutants! {
     SwAutoMaskIgnored = "sw-auto-mask-ignored", Software, "VMX-INT-003";
     /// Continuation buffers of ring 1 are reported as ring 0.
     SwRxRqid = "sw-rx-rqid", Software, "VMX-RX-007";
+    /// A frame that is longer than an entry of the RX data ring is copied there.
+    SwRxDataOverrun = "sw-rx-data-overrun", Software, "VMX-V3-002";
+    /// The upper half of a register's stride is the register.
+    PlaneStrideAliases = "plane-stride-aliases", Plane, "VMX-REG-001";
+    /// RESET_DEV forgets the version.
+    PlaneVersionForgotten = "plane-version-forgotten", Plane, "VMX-REG-003";
+    /// DSAL takes effect at once.
+    PlaneAddressInHalves = "plane-address-in-halves", Plane, "VMX-REG-005";
+    /// A function reset leaves the guest's address.
+    PlaneMacOutlivesReset = "plane-mac-outlives-reset", Plane, "VMX-REG-010";
+    /// A write of ECR clears every event.
+    PlaneEventsCleared = "plane-events-cleared", Plane, "VMX-REG-012";
+    /// QUIESCE_DEV and RESET_DEV leave the answer of the command before.
+    PlaneStopAnswersNothing = "plane-stop-answers-nothing", Plane, "VMX-CMD-003";
+    /// Nothing is answered without a shared area.
+    PlaneSilentWithoutShared = "plane-silent-without-shared", Plane, "VMX-CMD-004";
+    /// GET_PERM_MAC tells the current address.
+    PlanePermanentMacChanges = "plane-permanent-mac-changes", Plane, "VMX-CMD-007";
+    /// GET_CONF_INTR tells the active mask mode.
+    PlaneMaskModeActive = "plane-mask-mode-active", Plane, "VMX-CMD-009";
+    /// ACTIVATE_DEV does not look at the magic.
+    PlaneMagicIgnored = "plane-magic-ignored", Plane, "VMX-ACT-001";
+    /// A link change is no event.
+    PlaneLinkUntold = "plane-link-untold", Plane, "VMX-EVT-001";
+    /// GET_TXDATA_DESC_SIZE answers 96.
+    PlaneTxDataSize = "plane-tx-data-size", Plane, "VMX-V3-001";
+    /// GET_COALESCE tells a rate of 0.
+    PlaneCoalesceRateZero = "plane-coalesce-rate-zero", Plane, "VMX-V3-003";
+    /// The RX data ring counts on every version.
+    PlaneDataRingAnyVersion = "plane-data-ring-any-version", Plane, "VMX-V3-004";
+    /// A coalescing scheme that is out of bounds is put into force.
+    PlaneCoalesceUnbounded = "plane-coalesce-unbounded", Plane, "VMX-V3-005";
     /// Every TSO segment carries FIN and PSH.
     SwTsoFlags = "sw-tso-flags", Software, "VMX-TX-018";
     /// A packet is completed twice.

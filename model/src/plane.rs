@@ -37,6 +37,18 @@ pub struct RxSetup {
     pub vector: u8,
 }
 
+/// The RX data ring of a queue, version 3: one entry a descriptor of ring 0, for frames short enough to be copied there.
+///
+/// The device may use it and need not. Source: vmxnet3_defs.h, Vmxnet3_RxQueueConf; linux vmxnet3_drv.c, vmxnet3_rq_rx_complete, which
+/// goes by the `rqID` of each completion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct RxDataRing {
+    /// Base, guest-physical.
+    pub pa: u64,
+    /// Bytes of an entry, a multiple of 64 up to 2048; 0 is no ring.
+    pub entry_bytes: u16,
+}
+
 /// What the receive filter and the steering work from: the configuration plane's copy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Filters {
@@ -74,6 +86,8 @@ pub struct Activation {
     pub tx: Vec<TxSetup>,
     /// RX queues, 1 to 8.
     pub rx: Vec<RxSetup>,
+    /// RX data rings, one an RX queue; empty where no queue has one.
+    pub rx_data: Vec<RxDataRing>,
     /// A vector masks itself when it fires.
     pub auto_mask: bool,
     /// Interrupts use the INTx line; only vector 0 exists then.

@@ -61,6 +61,8 @@ pub enum Stimulus<'a> {
     },
     /// The function was reset.
     FunctionReset,
+    /// The function became one that was saved elsewhere: what the guest had configured before is not known.
+    Restored,
     /// The body behind the guest's function changed; nothing of the old one is running.
     Switched {
         /// Now in hardware.

@@ -1,5 +1,10 @@
 //! Named choices: limits, and what a device does where the sources are silent or where a known device differs.
 
+#[path = "offer.rs"]
+mod offer;
+
+pub use offer::Offer;
+
 /// Limits of the interface. All of them are here, so that exploration uses rings of 4 in a few KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
@@ -176,6 +181,10 @@ pub struct Profile {
     pub name: &'static str,
     /// VRRS: a bit a version offered.
     pub versions: u32,
+    /// The function has an MSI-X capability; without it a guest is left with the INTx line.
+    pub msix: bool,
+    /// Answer of GET_TXDATA_DESC_SIZE, bytes: a multiple of 64 from 128 to 2048. Drivers take anything else for 128.
+    pub tx_data_bytes: u16,
     /// Answer of GET_LINK while the link is up.
     pub link_up: u32,
     /// Limits of the interface.
@@ -217,11 +226,13 @@ const ADAPTER: AdapterLimits = AdapterLimits {
 };
 
 impl Profile {
-    /// What the sources describe, with our choices where they are silent. Offers version 1.
+    /// What the sources describe, with our choices where they are silent. Offers version 1; see [`Profile::offering`].
     pub const REFERENCE: Self = Self {
         id: 1,
         name: "reference",
         versions: 1,
+        msix: true,
+        tx_data_bytes: 128,
         link_up: crate::vmxnet3::LINK_UP,
         limits: LIMITS,
         adapter: ADAPTER,
@@ -264,6 +275,7 @@ impl Profile {
     pub const SMALL: Self = Self {
         id: 3,
         name: "small",
+        tx_data_bytes: 192,
         limits: Limits { ring_step: 1, tx_ring: 64, rx_ring: 64, rx_comp_ring: 128, ring_align: 16, ..LIMITS },
         adapter: AdapterLimits { cache: 2, pipeline: 2, write_fifo: 4, ingress_fifo: 4, doorbells: 3, ..ADAPTER },
         drain_budget: 256,
@@ -273,14 +285,14 @@ impl Profile {
     /// Every profile.
     pub const ALL: &'static [&'static Self] = &[&Self::REFERENCE, &Self::QEMU_11_1, &Self::SMALL];
 
-    /// The profile with number `id`.
+    /// The profile with number `id`, one that [`Profile::offering`] leads to included.
     pub fn by_id(id: u16) -> Option<&'static Self> {
-        Self::ALL.iter().copied().find(|p| p.id == id)
+        Self::ALL.iter().copied().chain(offer::derived()).find(|p| p.id == id)
     }
 
-    /// The profile called `name`.
+    /// The profile called `name`, one that [`Profile::offering`] leads to included.
     pub fn by_name(name: &str) -> Option<&'static Self> {
-        Self::ALL.iter().copied().find(|p| p.name == name)
+        Self::ALL.iter().copied().chain(offer::derived()).find(|p| p.name == name)
     }
 
     /// Whether this device deviates so.

@@ -6,5 +6,6 @@ mod direct;
 mod mutants;
 mod negative;
 mod oracle;
+mod saved;
 mod sequences;
 mod versions;

@@ -1,5 +1,6 @@
 //! The switch campaign: random guests, traffic, wires and filters, switched at random moments, every monitor watching.
 
+use crate::case::newest;
 use crate::verify::Settings;
 use model::guest::script::{Finish, Ingress, Op, Side};
 use model::guest::shape::{Bounds, Shape, WireShape};
@@ -148,6 +149,20 @@ pub fn courses(profile: &'static Profile) -> Vec<Course> {
             bytes: 4 << 20,
             bounds: Bounds { segmented: 3000, ..Bounds::default() },
             burst: 6,
+        },
+        Course {
+            name: "version 3 with data rings",
+            profile: newest(profile),
+            config: DriverConfig {
+                tx_ring: 96,
+                tx_comp: 96,
+                rx_ring: [64, 32],
+                rx_comp: 96,
+                ..base.clone().with_data_rings()
+            },
+            bytes: 4 << 20,
+            bounds: Bounds { frame: 400, segmented: 4000, ..Bounds::default() },
+            burst: 24,
         },
         Course { name: "tiny rings", profile: &Profile::SMALL, config: tiny, bytes: 1 << 16, bounds: small, burst: 6 },
     ]

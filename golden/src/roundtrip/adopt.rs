@@ -47,6 +47,7 @@ pub(super) fn adopt(capture: &Capture, view: &SharedView) -> Adopted {
     let activation = Activation {
         tx: tx.collect(),
         rx: rx.collect(),
+        rx_data: Vec::new(),
         auto_mask: stream.auto_int_masking,
         intx: false,
         mtu: stream.mtu,

@@ -5,21 +5,14 @@
 //! `{"do":"record","file":PATH}` (null ends it), `{"do":"quit"}`. `"device":N` picks a device, 0 unless said. An answer has
 //! `"ok"`; when it is false, `"error"` says why.
 
-use super::server::{Event, Station};
+use super::engine::SwitchError;
+use super::server::Station;
 use super::status;
-use crate::vfio_user::{BindError, Errno, Listener};
 use model::machine::Mode;
 use model::migrate::{Plan, Policy, Stage, TxMode};
-use rustix::event::{PollFd, PollFlags};
-use rustix::fd::{AsFd, OwnedFd};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-
-/// Longest line, bytes.
-const LINE: usize = 1 << 16;
-/// Most givers of orders at a time; more wait.
-const GIVERS: usize = 8;
+use std::path::PathBuf;
 
 /// An order.
 #[derive(Debug, Deserialize)]
@@ -89,117 +82,8 @@ enum Ingress {
     D,
 }
 
-/// Somebody who gives orders.
-#[derive(Debug)]
-struct Giver {
-    socket: OwnedFd,
-    /// What came of a line, and of the lines after it.
-    line: Vec<u8>,
-    /// What of the answer has not left.
-    answer: Vec<u8>,
-}
-
-/// The socket for orders.
-#[derive(Debug)]
-pub struct Control {
-    listener: Listener,
-    givers: Vec<Giver>,
-}
-
-impl Control {
-    /// Takes orders at `path`, from its owner only.
-    ///
-    /// # Errors
-    /// As [`Listener::bind`].
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
-        Ok(Self { listener: Listener::bind(path)?, givers: Vec::new() })
-    }
-
-    /// Appends what to wait for.
-    pub(super) fn waits<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
-        if self.givers.len() < GIVERS {
-            fds.push(PollFd::from_borrowed_fd(self.listener.as_fd(), PollFlags::IN));
-        }
-        for giver in &self.givers {
-            let flags = if giver.answer.is_empty() { PollFlags::IN } else { PollFlags::OUT };
-            fds.push(PollFd::from_borrowed_fd(giver.socket.as_fd(), flags));
-        }
-    }
-
-    /// Carries out what has come; false when the server is to end.
-    pub(super) fn serve(&mut self, stations: &mut [Station], tell: &mut dyn FnMut(Event<'_>)) -> bool {
-        if self.givers.len() < GIVERS
-            && let Ok(Some(socket)) = self.listener.accept()
-        {
-            self.givers.push(Giver { socket, line: Vec::new(), answer: Vec::new() });
-        }
-        let mut stay = true;
-        self.givers.retain_mut(|giver| giver.serve(stations, tell, &mut stay));
-        stay
-    }
-}
-
-impl Giver {
-    /// False when the giver is gone.
-    fn serve(&mut self, stations: &mut [Station], tell: &mut dyn FnMut(Event<'_>), stay: &mut bool) -> bool {
-        if !self.flush() {
-            return false;
-        }
-        let mut here = true;
-        let mut bytes = [0; 4096];
-        while self.answer.is_empty() && self.line.len() <= LINE {
-            match rustix::io::read(&self.socket, &mut bytes) {
-                Ok(0) => {
-                    here = false;
-                    break;
-                }
-                Ok(count) => self.line.extend_from_slice(&bytes[..count]),
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                Err(_) => return false,
-            }
-        }
-        while self.answer.is_empty() {
-            let Some(end) = self.line.iter().position(|&byte| byte == b'\n') else {
-                // A line without end is no order.
-                return here && self.line.len() <= LINE;
-            };
-            let line: Vec<u8> = self.line.drain(..=end).collect();
-            let line = String::from_utf8_lossy(&line[..end]);
-            let answer = match obey(&line, stations, stay) {
-                Ok(mut answer) => {
-                    answer["ok"] = true.into();
-                    answer
-                }
-                Err(error) => json!({ "ok": false, "error": error }),
-            };
-            let answer = answer.to_string();
-            tell(Event::Order { request: &line, answer: &answer });
-            self.answer.extend_from_slice(answer.as_bytes());
-            self.answer.push(b'\n');
-            if !self.flush() {
-                return false;
-            }
-        }
-        here
-    }
-
-    fn flush(&mut self) -> bool {
-        while !self.answer.is_empty() {
-            match rustix::io::write(&self.socket, &self.answer) {
-                Ok(count) => {
-                    self.answer.drain(..count);
-                }
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                Err(_) => return false,
-            }
-        }
-        true
-    }
-}
-
-fn obey(line: &str, stations: &mut [Station], stay: &mut bool) -> Result<Value, String> {
+/// Carries out one order; `stay` becomes false when the server is to end.
+pub(super) fn obey(line: &str, stations: &mut [Station], stay: &mut bool) -> Result<Value, String> {
     let order: Order = serde_json::from_str(line).map_err(|error| error.to_string())?;
     match order {
         Order::Status { device } => Ok(status::status(pick(stations, device)?)),
@@ -213,7 +97,11 @@ fn obey(line: &str, stations: &mut [Station], stay: &mut bool) -> Result<Value, 
             Ok(json!({}))
         }
         Order::Link { device, up } => {
-            pick(stations, device)?.engine.set_link(up);
+            let engine = &mut pick(stations, device)?.engine;
+            if engine.is_moving() {
+                return Err(SwitchError::Moving.to_string());
+            }
+            engine.set_link(up);
             Ok(json!({}))
         }
         Order::Switch { device, to, tx, ingress, fail } => {

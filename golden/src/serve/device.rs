@@ -4,7 +4,7 @@ use super::engine::Engine;
 use super::page::PAGE_BYTES;
 use crate::trace::Watched;
 use crate::vfio_user::proto::{self, DmaMap, DmaUnmap};
-use crate::vfio_user::{Device, Errno, IrqChange, IrqInfo, LiveMemory, Mapping, RegionInfo, irq, region};
+use crate::vfio_user::{Device, Errno, IrqChange, IrqInfo, LiveMemory, Mapping, Migration, RegionInfo, irq, region};
 use core::ops::Range;
 use model::pci::BAR2_BYTES;
 use rustix::fd::{AsFd, OwnedFd};
@@ -39,7 +39,7 @@ impl Device for Served {
     fn irq(&self, index: u32) -> IrqInfo {
         match index {
             irq::INTX => IrqInfo { count: 1, flags: proto::IRQ_EVENTFD | proto::IRQ_MASKABLE | proto::IRQ_AUTOMASKED },
-            irq::MSIX => IrqInfo { count: MAX_VECTORS as u32, flags: proto::IRQ_EVENTFD },
+            irq::MSIX if self.profile().msix => IrqInfo { count: MAX_VECTORS as u32, flags: proto::IRQ_EVENTFD },
             _ => IrqInfo::default(),
         }
     }
@@ -50,6 +50,9 @@ impl Device for Served {
             return Ok(());
         }
         let Some(bar) = bar(region).filter(|_| into.len() <= WIDEST) else { return Err(Errno::INVAL) };
+        if self.is_moving() {
+            return Err(Errno::BUSY);
+        }
         // A register is read once, however its bytes are cut.
         let (mut word, mut have) = ([0; 4], None);
         for (i, byte) in into.iter_mut().enumerate() {
@@ -64,6 +67,9 @@ impl Device for Served {
     }
 
     fn write(&mut self, region: u32, offset: u64, bytes: &[u8]) -> Result<(), Errno> {
+        if self.is_moving() {
+            return Err(Errno::BUSY);
+        }
         if region == region::CONFIG {
             self.config_write(offset as u16, bytes);
             return Ok(());
@@ -94,9 +100,25 @@ impl Device for Served {
                 let asserted = self.system().line();
                 self.interrupts().change_line(range, change, asserted)
             }
-            irq::MSIX => self.interrupts().change_messages(range, change),
+            irq::MSIX if self.profile().msix => self.interrupts().change_messages(range, change),
             _ => Err(Errno::INVAL),
         }
+    }
+
+    fn migration(&self) -> Option<Migration> {
+        self.standing()
+    }
+
+    fn migrate(&mut self, to: Migration) -> Result<(), Errno> {
+        self.migrate_to(to)
+    }
+
+    fn read_state(&mut self, into: &mut [u8]) -> Result<Option<usize>, Errno> {
+        Engine::read_state(self, into)
+    }
+
+    fn write_state(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        Engine::write_state(self, bytes)
     }
 
     fn reset(&mut self) {
@@ -105,7 +127,7 @@ impl Device for Served {
 
     fn gone(&mut self) {
         self.interrupts().clear();
-        self.function_reset();
+        self.forget_guest();
         self.memory_mut().inner_mut().clear();
     }
 }

@@ -2,8 +2,13 @@
 //!
 //! Every call into the system goes through [`Engine::call`], so that a recording is exact by construction.
 
+mod moving;
+
+pub use moving::MoveCounters;
+
 use super::interrupts::Interrupts;
 use super::outlet::Outlet;
+use super::pace::{Bells, Hold, LOOK, Pulse};
 use super::page::MappedPage;
 use super::wire::Wire;
 use crate::trace::{Answer, Call, Device, Header, Looks, Writer, apply};
@@ -54,6 +59,9 @@ pub enum SwitchError {
     /// It is there already.
     #[error("the device is there already")]
     There,
+    /// It stands still for a move to another host.
+    #[error("the device is being moved to another host")]
+    Moving,
     /// It was asked for and not made.
     #[error("{}", outcome(.0))]
     Outcome(Outcome),
@@ -103,12 +111,16 @@ pub struct Engine<M> {
     /// The adapter is to be entered when it can be.
     wants_hardware: bool,
     paused: bool,
+    bells: Bells,
+    hold: Hold,
+    pulse: Pulse,
     /// Since when the wire has had no room.
     busy_since: Option<Instant>,
     /// Since when frames have waited for buffers.
     starved_since: Option<Instant>,
     /// When time was last told to the adapter.
     told_time: Instant,
+    moving: moving::Moving,
     counters: EngineCounters,
 }
 
@@ -140,13 +152,22 @@ impl<M: Looks> Engine<M> {
             frame: Vec::new(),
             wants_hardware: false,
             paused: false,
+            bells: Bells::default(),
+            hold: Hold::default(),
+            pulse: Pulse::default(),
             busy_since: None,
             starved_since: None,
             told_time: Instant::now(),
+            moving: moving::Moving::default(),
             counters: EngineCounters::default(),
         };
         engine.call(&Call::TableOutside);
         engine.function_reset();
+        if let Ok(saved) = engine.system.save() {
+            let mut as_new = Vec::new();
+            saved.encode(profile, &mut as_new);
+            engine.moving = moving::Moving::new(as_new);
+        }
         Ok(engine)
     }
 
@@ -244,7 +265,19 @@ impl<M: Looks> Engine<M> {
             self.unblock();
         }
         self.unblock();
+        if self.page.is_none()
+            && self.system.mode() == Mode::Software
+            && bar == Bar::Bar0
+            && let Some(Bar0::TxProd(_)) = Bar0::decode(offset)
+            && let Some(packets) = self.bells.rang(Instant::now())
+        {
+            self.call(&Call::TxThreshold { packets });
+        }
         if bar == Bar::Bar1 && Bar1::decode(offset) == Some(Bar1::Cmd) {
+            self.hold.prompt();
+            if matches!(Command::from(value), Command::ActivateDev | Command::QuiesceDev | Command::ResetDev) {
+                self.bells.reset(Instant::now());
+            }
             self.wants_hardware |= self.kind == Kind::Adapter && Command::from(value) == Command::ActivateDev;
             self.show_masks(masks);
         }
@@ -258,6 +291,7 @@ impl<M: Looks> Engine<M> {
     /// Writes configuration bytes.
     pub fn config_write(&mut self, offset: u16, bytes: &[u8]) {
         self.call(&Call::Config { offset, bytes: bytes.into() });
+        self.hold.prompt();
         self.interrupt();
     }
 
@@ -265,6 +299,7 @@ impl<M: Looks> Engine<M> {
     pub fn function_reset(&mut self) {
         self.interrupts.forget();
         self.wants_hardware = false;
+        self.bells.reset(Instant::now());
         self.call(&Call::FunctionReset);
         self.show_masks(!self.masks());
     }
@@ -273,6 +308,7 @@ impl<M: Looks> Engine<M> {
     pub fn set_link(&mut self, up: bool) {
         self.call(&Call::Link { up });
         self.unblock();
+        self.hold.prompt();
         self.interrupt();
     }
 
@@ -288,13 +324,18 @@ impl<M: Looks> Engine<M> {
 
     /// Does what there is to do; true when there may be more.
     pub fn work(&mut self) -> bool {
+        if self.is_moving() {
+            return self.stand();
+        }
         if self.paused {
             return false;
         }
         self.adopt_masks();
-        if self.page.is_some() {
+        // On the adapter a ring is either rung for or looked at, not both.
+        if self.page.is_some() || self.bells.looks() && self.system.mode() == Mode::Software {
             self.call(&Call::Notice);
         }
+        let sent = self.outlet.counters().frames;
         if self.wants_hardware {
             self.try_hardware();
         }
@@ -306,16 +347,36 @@ impl<M: Looks> Engine<M> {
             self.wire_is_busy();
         }
         self.unblock();
+        let found = self.outlet.counters().frames != sent;
+        let now = Instant::now();
+        if found {
+            self.pulse.moved(now, false);
+        }
+        if let Some(packets) = self.bells.looked(now, found) {
+            self.call(&Call::TxThreshold { packets });
+            // What was posted under the old threshold had no reason to ring.
+            self.call(&Call::Notice);
+        }
         self.interrupt();
         more || frames
     }
 
     /// When [`Engine::work`] has something to do that nobody announces.
     pub fn due(&mut self) -> Option<Duration> {
+        if self.is_moving() {
+            let wire = if self.listens() { self.outlet.wire_mut().due() } else { None };
+            return [self.stands_until(), wire].into_iter().flatten().min();
+        }
         let timer = self.system.wait_ns().map(Duration::from_nanos);
         let starved = self.starved_since.map(|_| Duration::from_micros(100));
         let wire = if self.paused { None } else { self.outlet.wire_mut().due() };
-        [timer, starved, wire].into_iter().flatten().min()
+        let look = (self.bells.looks() && !self.paused).then_some(LOOK);
+        let now = Instant::now();
+        let held = self.hold.due(now);
+        if self.pulse.spins(now) && !self.paused {
+            return Some(Duration::ZERO);
+        }
+        [timer, starved, wire, look, held].into_iter().flatten().min()
     }
 
     /// As [`Engine::switch`], if the device is one that switches on request and not in `mode` already.
@@ -325,6 +386,9 @@ impl<M: Looks> Engine<M> {
     pub fn switch_to(&mut self, mode: Mode, plan: Plan) -> Result<Duration, SwitchError> {
         if self.kind != Kind::Switching {
             return Err(SwitchError::Fixed);
+        }
+        if self.is_moving() {
+            return Err(SwitchError::Moving);
         }
         if self.system.mode() == mode {
             return Err(SwitchError::There);
@@ -349,6 +413,7 @@ impl<M: Looks> Engine<M> {
     pub fn switch(&mut self, plan: Plan) -> Result<Duration, Outcome> {
         self.adopt_masks();
         self.unblock();
+        self.ring_again();
         let begun = Instant::now();
         self.call(&Call::Switch { plan });
         while self.system.switching() {
@@ -359,6 +424,7 @@ impl<M: Looks> Engine<M> {
         // What the guest posted meanwhile may have had no reason to ring.
         self.call(&Call::Notice);
         self.adopt_masks();
+        self.hold.prompt();
         self.interrupt();
         match self.system.last_switch() {
             Some(Outcome::Done) => {
@@ -405,9 +471,17 @@ impl<M: Looks> Engine<M> {
         };
         let header = Header::new(device, self.profile, self.system.plane().state().permanent_mac);
         let used = self.activity() > 0;
+        let state = if used { self.state_now() } else { None };
         self.record(Some((file, &header)))?;
-        match (&mut self.recorder, used) {
-            (Some(recorder), true) => {
+        match (&mut self.recorder, used, state) {
+            (Some(_), true, Some(state)) => {
+                self.call(&Call::TableOutside);
+                self.call(&Call::Restore { state: state.into() });
+                if self.busy_since.is_some() {
+                    self.call(&Call::Wire { ready: false });
+                }
+            }
+            (Some(recorder), true, None) => {
                 recorder.remark("begun while the device was in use: what it was before is not known");
             }
             _ => {
@@ -416,6 +490,21 @@ impl<M: Looks> Engine<M> {
             }
         }
         Ok(())
+    }
+
+    /// The state of a device in use, for a recording to begin with; `None` while it is on the adapter or a packet is partly sent.
+    fn state_now(&mut self) -> Option<Vec<u8>> {
+        if self.system.mode() == Mode::Hardware || self.page.is_some() {
+            return None;
+        }
+        if !self.is_moving() {
+            self.settle(Instant::now()).ok()?;
+            self.hold.prompt();
+            self.interrupt();
+        }
+        let mut state = Vec::new();
+        self.system.save().ok()?.encode(self.profile, &mut state);
+        Some(state)
     }
 
     /// A recording is being made.
@@ -434,6 +523,14 @@ impl<M: Looks> Engine<M> {
             if self.outlet.flush() {
                 self.wire_is_ready();
             }
+        }
+    }
+
+    /// The guest is to ring for each packet from now on.
+    fn ring_again(&mut self) {
+        if self.bells.looks() {
+            self.bells.reset(Instant::now());
+            self.call(&Call::TxThreshold { packets: 1 });
         }
     }
 
@@ -484,15 +581,33 @@ impl<M: Looks> Engine<M> {
             room = FRAMES;
         }
         let mut taken = 0;
-        while taken < room && self.outlet.wire_mut().receive(&mut frame) {
+        while taken < room && self.next_frame(&mut frame) {
             taken += 1;
             self.call(&Call::Offer { frame: frame.as_slice().into() });
+        }
+        if taken > 0 {
+            self.hold.prompt();
+            self.pulse.moved(Instant::now(), true);
         }
         if room == 0 && self.starved_since.is_none() {
             self.starved_since = Some(Instant::now());
         }
         self.frame = frame;
         room > 0 && taken == room
+    }
+
+    /// The next frame for the guest: those that wait here are older than those on the wire.
+    fn next_frame(&mut self, into: &mut Vec<u8>) -> bool {
+        if let Some(frame) = self.moving.next_frame() {
+            *into = frame;
+            return true;
+        }
+        while self.outlet.wire_mut().receive(into) {
+            if !self.moving.is_not_for_guest(into) {
+                return true;
+            }
+        }
+        false
     }
 
     fn tell_time(&mut self) {
@@ -506,6 +621,17 @@ impl<M: Looks> Engine<M> {
 
     /// Signals what was raised. The mask that the device sets by itself stands in the page before the guest hears of it.
     fn interrupt(&mut self) {
+        let sent = self.outlet.counters().frames;
+        if self.system.messages() == 0 {
+            self.hold.nothing();
+        } else if !self.hold.waits(Instant::now(), sent) {
+            self.tell_messages();
+            self.hold.told(sent);
+        }
+        self.interrupts.level(self.system.line());
+    }
+
+    fn tell_messages(&mut self) {
         loop {
             let messages = self.system.messages();
             if messages == 0 {
@@ -518,7 +644,6 @@ impl<M: Looks> Engine<M> {
             }
             self.interrupts.message(vector);
         }
-        self.interrupts.level(self.system.line());
     }
 
     /// What the guest wrote to the masks of its page reaches the device.

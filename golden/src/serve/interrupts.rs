@@ -71,6 +71,21 @@ impl Interrupts {
         self.line_told = false;
     }
 
+    /// What was not signalled: vectors, a bit each, the line, and whether the peer was told of the line.
+    pub fn owed(&self) -> (u32, bool, bool) {
+        let bits = (0..MAX_VECTORS as u32).fold(0, |bits, v| bits | u32::from(self.messages.pending(v)) << v);
+        (bits, self.line.pending(0), self.line_told)
+    }
+
+    /// Takes over what another server did not signal.
+    pub fn owe(&mut self, messages: u32, line: bool, line_told: bool) {
+        (0..MAX_VECTORS as u32).filter(|v| messages >> v & 1 == 1).for_each(|v| self.messages.fire(v));
+        if line {
+            self.line.fire(0);
+        }
+        self.line_told = line_told;
+    }
+
     /// Vectors that have an eventfd.
     pub fn assigned(&self) -> usize {
         self.messages.assigned()

@@ -13,6 +13,8 @@ pub struct Outlet {
     /// Sent by the device, not taken by the wire yet, oldest first.
     backlog: VecDeque<Vec<u8>>,
     spare: Vec<Vec<u8>>,
+    /// Frames that leave the system undelivered, while somebody wants them.
+    withdrawn: Option<Vec<Vec<u8>>>,
     counters: OutletCounters,
 }
 
@@ -30,7 +32,7 @@ pub struct OutletCounters {
 impl Outlet {
     /// To `wire`.
     pub fn new(wire: Box<dyn Wire>) -> Self {
-        Self { wire, backlog: VecDeque::new(), spare: Vec::new(), counters: OutletCounters::default() }
+        Self { wire, backlog: VecDeque::new(), spare: Vec::new(), withdrawn: None, counters: OutletCounters::default() }
     }
 
     /// The wire.
@@ -66,6 +68,18 @@ impl Outlet {
         count
     }
 
+    /// Sends a frame of the host's own, behind those of the device.
+    pub fn post(&mut self, frame: &[u8]) {
+        if !self.flush() || !self.wire.send(frame) {
+            self.backlog.push_back(frame.to_vec());
+        }
+    }
+
+    /// From now on frames that leave the system undelivered are kept, or not; gives those that were.
+    pub fn withdraw(&mut self, keep: bool) -> Vec<Vec<u8>> {
+        std::mem::replace(&mut self.withdrawn, keep.then(Vec::new)).unwrap_or_default()
+    }
+
     /// What the device did so far.
     pub fn counters(&self) -> OutletCounters {
         self.counters
@@ -89,12 +103,16 @@ impl Tap for Outlet {
             }
             Effect::Vector { .. } => self.counters.vectors += 1,
             Effect::Fault { .. } => self.counters.faults += 1,
+            Effect::SwitchDrop { frame } => {
+                if let Some(withdrawn) = &mut self.withdrawn {
+                    withdrawn.push(frame.to_vec());
+                }
+            }
             Effect::Read { .. }
             | Effect::Write { .. }
             | Effect::Fetch { .. }
             | Effect::Publish { .. }
-            | Effect::Intx { .. }
-            | Effect::SwitchDrop { .. } => {}
+            | Effect::Intx { .. } => {}
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The loop around served devices: peers, wires and orders, one thread, nothing that blocks but the wait for all of them.
 
-use super::control::Control;
+use super::control;
 use super::device::Served;
 use super::engine::{Engine, Kind, Path};
+use super::orders::Control;
+use super::pace::LOOK;
 use super::wire::{MAX_WAITS, Waits, Wire};
 use crate::trace::Watched;
 use crate::vfio_user::{BindError, Errno, Hangup, Listener, LiveMemory, Session, Shrinking};
@@ -10,13 +12,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::retry_on_intr;
 use spec::profile::Profile;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How often the mapped page of a busy guest is looked at.
-const LOOK: Duration = Duration::from_micros(20);
 /// How often that of a guest is looked at which has done nothing for [`QUIET`].
 const LOOK_QUIET: Duration = Duration::from_micros(100);
+/// How far the kernel may round a wait up, nanoseconds.
+const SLACK_NS: u64 = 1000;
 /// When a guest counts as quiet.
 const QUIET: Duration = Duration::from_millis(20);
 /// Turns of devices between two looks at sockets while there is work without end.
@@ -180,6 +183,8 @@ impl Station {
 pub struct Server {
     stations: Vec<Station>,
     control: Option<Control>,
+    /// Somebody gives orders, or takes an answer.
+    orders: bool,
     more: bool,
 }
 
@@ -206,7 +211,11 @@ impl Server {
             })
         };
         let stations = devices.into_iter().map(station).collect::<Result<_, ServerError>>()?;
-        Ok(Self { stations, control: control.map(Control::bind).transpose()?, more: false })
+        // The kernel may round each wait up by its slack, 50 us unless told: more than the waits for a look.
+        rustix::thread::set_current_timer_slack(NonZeroU64::new(SLACK_NS))
+            .map_err(|errno| ServerError::System { what: "timer slack", errno })?;
+        let control = control.map(Control::bind).transpose()?;
+        Ok(Self { stations, control, orders: false, more: false })
     }
 
     /// The devices.
@@ -230,11 +239,12 @@ impl Server {
                 break;
             }
         }
-        let asked = match &mut self.control {
-            Some(control) => control.serve(&mut self.stations, tell),
-            None => true,
-        };
-        Ok(asked && !stopped)
+        let mut stay = true;
+        if let Some(control) = self.control.as_mut().filter(|_| self.orders) {
+            let mut obey = |line: &str| control::obey(line, &mut self.stations, &mut stay);
+            control.serve(&mut obey, &mut |told| tell(Event::Order { request: told.request, answer: told.answer }));
+        }
+        Ok(stay && !stopped)
     }
 
     /// True when `stop` is readable.
@@ -252,10 +262,11 @@ impl Server {
             listeners.push(fds.len());
             fds.push(PollFd::from_borrowed_fd(station.listener.as_fd(), PollFlags::IN));
             fds.extend(station.session.as_ref().map(|s| PollFd::from_borrowed_fd(s.as_fd(), s.interest())));
-            if !station.engine.is_starved() && !station.engine.is_paused() {
+            if station.engine.listens() {
                 fds.extend(waits.iter().flatten().map(|wait| PollFd::new(&*wait.fd, wait.flags)));
             }
         }
+        let orders = fds.len();
         if let Some(control) = &self.control {
             control.waits(&mut fds);
         }
@@ -264,6 +275,7 @@ impl Server {
         for (station, listener) in self.stations.iter_mut().zip(listeners) {
             station.knocks = ready[listener];
         }
+        self.orders = ready[orders..].contains(&true);
         Ok(stop.is_some() && ready.first() == Some(&true))
     }
 }

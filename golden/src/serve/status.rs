@@ -34,6 +34,7 @@ pub(super) fn status(station: &Station) -> Value {
         "rx_queues": rx,
         "intx": !system.pci().msix_enabled(),
         "paused": engine.is_paused(),
+        "moving": engine.is_moving(),
         "recording": engine.is_recording(),
         "unmapped_bytes": engine.memory().inner().holes(),
         "positions": positions(system),
@@ -81,6 +82,7 @@ pub(super) fn stats(station: &Station) -> Value {
     let (counters, outlet) = (engine.counters(), engine.outlet());
     let (sent, wire) = (outlet.counters(), outlet.wire().counters());
     let sequences = outlet.wire().sequences();
+    let moves = engine.moves();
     json!({
         "reads": counters.reads,
         "writes": counters.writes,
@@ -104,6 +106,17 @@ pub(super) fn stats(station: &Station) -> Value {
             "dropped": wire.dropped,
             "malformed": wire.malformed,
             "uncaptured": wire.uncaptured,
+        },
+        "moves": {
+            "left": moves.left,
+            "arrived": moves.arrived,
+            "without_barrier": moves.without_barrier,
+            "without_marker": moves.without_marker,
+            "frames_out": moves.frames_out,
+            "frames_in": moves.frames_in,
+            "dropped": moves.dropped,
+            "doubles": moves.doubles,
+            "announced": moves.announced,
         },
         "sequences": sequences.map(|s| format!("{s:?}")),
     })

@@ -82,11 +82,14 @@ fn call(step: &Step) -> Option<String> {
         Call::Run { .. } => "> run".into(),
         Call::Step { .. } => "> step".into(),
         Call::Notice => "> notice".into(),
+        Call::TxThreshold { packets } => format!("> tx-threshold {packets} packets"),
         Call::Switch { plan } => format!("> switch {:?} {:?} {:?}", plan.direction, plan.tx, plan.policy),
         Call::Message { vector } => format!("> message {vector}"),
         Call::FunctionReset => "> function-reset".into(),
         Call::EnableMsix => "> enable-msix".into(),
         Call::TableOutside => "> table-outside".into(),
+        Call::Settle => "> settle".into(),
+        Call::Restore { state } => format!("> restore {} bytes", state.len()),
         Call::Idle => "> idle".into(),
     })
 }

@@ -2,7 +2,7 @@
 
 use model::machine::System;
 use model::memory::Ram;
-use model::migrate::Plan;
+use model::migrate::{Plan, Saved};
 use spec::event::{Bar, Stimulus, Tap};
 use std::borrow::Cow;
 
@@ -71,6 +71,11 @@ pub enum Call<'a> {
     },
     /// Rings are looked at for what was posted without a doorbell.
     Notice,
+    /// TX doorbells may wait until so many packets were posted; whoever says so looks at the rings meanwhile.
+    TxThreshold {
+        /// Packets, as in `txThreshold`; 0 and 1: each rings.
+        packets: u32,
+    },
     /// A switch is asked for.
     Switch {
         /// What is asked.
@@ -87,6 +92,13 @@ pub enum Call<'a> {
     EnableMsix,
     /// The MSI-X table is kept by whoever emulates the bus; vectors are never masked there.
     TableOutside,
+    /// The function is brought to where it can be saved; refused while it cannot.
+    Settle,
+    /// The function becomes one that was saved; refused when the bytes are none of this profile's.
+    Restore {
+        /// A saved state, as [`model::migrate::Saved`] has it.
+        state: Cow<'a, [u8]>,
+    },
     /// Nothing can happen until the next call: told to whoever watches.
     Idle,
 }
@@ -98,8 +110,8 @@ pub enum Answer {
     Done,
     /// A register's value.
     Value(u32),
-    /// It was not: the vCPU stands still, a posted write found no room, a switch is under way, no message waited, or a store
-    /// lay outside memory.
+    /// It was not: the vCPU stands still, a posted write found no room, a switch is under way, no message waited, a store
+    /// lay outside memory, no queue is active, or a state was not one.
     Refused,
 }
 
@@ -164,6 +176,7 @@ pub fn apply<M: Ram, T: Tap>(call: &Call<'_>, system: &mut System<M>, tap: &mut 
             system.notice(tap);
             Answer::Done
         }
+        Call::TxThreshold { packets } => system.set_tx_threshold(*packets, tap).into(),
         Call::Switch { plan } => system.begin_switch(*plan).into(),
         Call::Message { vector } => system.take_message(*vector).into(),
         Call::FunctionReset => {
@@ -178,6 +191,14 @@ pub fn apply<M: Ram, T: Tap>(call: &Call<'_>, system: &mut System<M>, tap: &mut 
             system.keep_table_outside();
             Answer::Done
         }
+        Call::Settle => system.settle(tap).into(),
+        Call::Restore { state } => match Saved::decode(system.plane().profile(), state) {
+            Ok(saved) => {
+                system.restore(&saved, tap);
+                Answer::Done
+            }
+            Err(_) => Answer::Refused,
+        },
         Call::Idle => {
             tap.stimulus(Stimulus::Idle, system.memory());
             Answer::Done

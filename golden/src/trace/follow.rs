@@ -253,6 +253,7 @@ fn after(step: &Step) -> Option<Stimulus<'_>> {
             Some(Stimulus::RegisterRead { bar: *bar, offset: *offset, value })
         }
         (Call::FunctionReset, _) => Some(Stimulus::FunctionReset),
+        (Call::Restore { .. }, _) => Some(Stimulus::Restored),
         _ => None,
     }
 }

@@ -44,8 +44,10 @@
 //! | `> advance NS` | time went on |
 //! | `> run BUDGET`, `> step BUDGET` | devices ran until nothing moved, or took so many steps; `run` answers 1 when the budget ended it |
 //! | `> notice` | rings were looked at for what was posted without a doorbell |
+//! | `> tx-threshold PACKETS` | `txThreshold` of every TX queue was set, as one does who looks at the rings meanwhile |
 //! | `> switch enter \| leave drain \| rollback A \| B \| C \| D [fail STAGE]` | a switch was asked for |
 //! | `> message VECTOR` | a message was taken for the guest |
+//! | `> settle`, `> restore HEX` | the function was brought to rest, frames not delivered left; it became one that was saved |
 //! | `> function-reset`, `> enable-msix`, `> table-outside`, `> idle` | as in [`Call`] |
 //! | `< read ADDRESS DATA`, `< write ADDRESS DATA` | DMA |
 //! | `< fetch ADDRESS HEX`, `< publish ADDRESS HEX` | a descriptor read, a completion written; 16 bytes in memory order |

@@ -17,7 +17,7 @@ pub const MAGIC: &str = "vnic-trace ";
 
 const BARS: &[(&str, Bar)] = &[("bar0", Bar::Bar0), ("bar1", Bar::Bar1), ("bar2", Bar::Bar2)];
 const CALL: &str = "write, read, config, store, offer, wire, link, advance, run, step, notice, switch, message, function-reset, \
-                    enable-msix, table-outside or idle";
+                    enable-msix, table-outside, settle, restore or idle";
 const ANSWER: &str = "a value or `refused`";
 const EFFECT: &str = "read, write, fetch, publish, fault, transmit, drop, vector, intx, switched or look";
 
@@ -190,6 +190,7 @@ fn call(words: &mut Words<'_>) -> Result<Call<'static>, TextError> {
         "run" => Call::Run { budget: words.decimal("steps")? },
         "step" => Call::Step { budget: words.decimal("steps")? },
         "notice" => Call::Notice,
+        "tx-threshold" => Call::TxThreshold { packets: words.decimal("packets")? },
         "switch" => Call::Switch { plan: plan(words)? },
         "message" => {
             let vector = words.decimal("a vector")?;
@@ -201,6 +202,8 @@ fn call(words: &mut Words<'_>) -> Result<Call<'static>, TextError> {
         "function-reset" => Call::FunctionReset,
         "enable-msix" => Call::EnableMsix,
         "table-outside" => Call::TableOutside,
+        "settle" => Call::Settle,
+        "restore" => Call::Restore { state: words.bytes()?.into() },
         "idle" => Call::Idle,
         _ => return Err(words.error(CALL)),
     })

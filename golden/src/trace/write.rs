@@ -191,6 +191,7 @@ impl<W: io::Write> Writer<W> {
                 self.text(b"> notice\n");
                 return;
             }
+            Call::TxThreshold { packets } => self.counted("> tx-threshold ", u64::from(*packets)),
             Call::Switch { plan } => {
                 self.word(match plan.direction {
                     Direction::Enter => "> switch enter",
@@ -215,6 +216,11 @@ impl<W: io::Write> Writer<W> {
             Call::FunctionReset => self.word("> function-reset"),
             Call::EnableMsix => self.word("> enable-msix"),
             Call::TableOutside => self.word("> table-outside"),
+            Call::Settle => self.word("> settle"),
+            Call::Restore { state } => {
+                self.word("> restore");
+                self.hex(state);
+            }
             Call::Idle => self.word("> idle"),
         }
         self.end();

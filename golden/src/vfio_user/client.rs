@@ -1,10 +1,11 @@
 //! The other end, for tests and for a lab without a hypervisor: blocking, one message at a time, with a time limit.
 
 use super::caps::Capabilities;
+use super::migration::Migration;
 use super::proto::{
-    CAP_SPARSE_MMAP, CapHeader, Command, DMA_READ, DMA_WRITE, DeviceInfo, DmaMap, DmaUnmap, HEADER, Header, IrqHead,
-    IrqSet, MAJOR, MAX_MESSAGE, MINOR, REGION_MMAP, RegionAccess, RegionHead, Request, SparseArea, SparseHead, Version,
-    WriteOne, Writes,
+    CAP_SPARSE_MMAP, CapHeader, Command, DMA_READ, DMA_WRITE, DeviceInfo, DmaMap, DmaUnmap, FEATURE_MIG_STATE,
+    FEATURE_MIGRATION, FeatureHead, HEADER, Header, IrqHead, IrqSet, MAJOR, MAX_MESSAGE, MAX_XFER, MINOR, MigData,
+    MigState, REGION_MMAP, RegionAccess, RegionHead, Request, SparseArea, SparseHead, Version, WriteOne, Writes,
 };
 use super::wire::{Fds, receive, send};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -385,6 +386,84 @@ impl Client {
         }
         let reply = self.call(&Request::RegionWriteMulti(Writes::from(&bytes[..])), &[])?;
         Self::fixed(Command::RegionWriteMulti, &reply)
+    }
+
+    fn feature(&mut self, feature: u16, to: Option<u32>) -> Result<u64, ClientError> {
+        let mut head = FeatureHead::default();
+        head.set_argsz((FeatureHead::SIZE + MigState::SIZE) as u32);
+        head.set_feature(feature);
+        head.set_get(to.is_none());
+        head.set_set(to.is_some());
+        let mut data = Vec::new();
+        if let Some(number) = to {
+            let mut state = MigState::default();
+            state.set_device_state(number);
+            super::proto::put(&mut data, state);
+        }
+        let command = Command::DeviceFeature;
+        let reply = self.call(&Request::DeviceFeature(head, &data), &[])?;
+        match reply.body.get(FeatureHead::SIZE..FeatureHead::SIZE + 8) {
+            Some(bytes) => Ok(u64::get(bytes)),
+            None => Err(ClientError::Reply { command, field: "msg_size", value: reply.body.len() as u64 }),
+        }
+    }
+
+    /// Flags of the migration that is offered, `proto::MIGRATION_*`.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; refused where none is offered.
+    pub fn migration_flags(&mut self) -> Result<u64, ClientError> {
+        self.feature(FEATURE_MIGRATION, None)
+    }
+
+    /// Where the device stands in a migration.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn migration(&mut self) -> Result<Migration, ClientError> {
+        let number = MigState::from(self.feature(FEATURE_MIG_STATE, None)?).device_state();
+        let (command, value) = (Command::DeviceFeature, number.into());
+        Migration::by_number(number).ok_or(ClientError::Reply { command, field: "device_state", value })
+    }
+
+    /// Brings the device to where it should stand in a migration, over as many steps as that takes.
+    ///
+    /// # Errors
+    /// As [`Client::call`]; after a refusal [`Client::migration`] says where it stands.
+    pub fn migrate(&mut self, to: Migration) -> Result<(), ClientError> {
+        self.feature(FEATURE_MIG_STATE, Some(to.number())).map(drop)
+    }
+
+    /// Reads at most `size` bytes of the device's state; fewer are the last.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn read_state(&mut self, size: u32) -> Result<Vec<u8>, ClientError> {
+        let command = Command::MigDataRead;
+        let mut data = MigData::default();
+        data.set_argsz((MigData::SIZE as u32).saturating_add(size));
+        data.set_size(size);
+        let mut reply = self.call(&Request::MigDataRead(data), &[])?;
+        let head: MigData = Self::fixed(command, &reply)?;
+        let bytes = reply.body.split_off(MigData::SIZE);
+        if bytes.len() != head.size() as usize || head.size() > size {
+            return Err(ClientError::Reply { command, field: "size", value: head.size().into() });
+        }
+        Ok(bytes)
+    }
+
+    /// Writes the next bytes of a state into the device.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub fn write_state(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
+        for part in bytes.chunks(MAX_XFER) {
+            let mut data = MigData::default();
+            data.set_argsz((MigData::SIZE + part.len()) as u32);
+            data.set_size(part.len() as u32);
+            self.call(&Request::MigDataWrite(data, part), &[])?;
+        }
+        Ok(())
     }
 
     /// Resets the device.

@@ -1,5 +1,6 @@
 //! What is shown to the peer.
 
+use super::migration::Migration;
 use super::proto::{DmaMap, DmaUnmap, SparseArea};
 use super::vectors::Trigger;
 use core::ops::Range;
@@ -129,6 +130,38 @@ pub trait Device {
     /// # Errors
     /// What the peer is told.
     fn set_irqs(&mut self, index: u32, range: Range<u32>, change: IrqChange<'_>) -> Result<(), Errno>;
+
+    /// Where it stands in a migration; `None` while it cannot be moved.
+    fn migration(&self) -> Option<Migration> {
+        None
+    }
+
+    /// Goes from where it stands to `to`, one step of [`Migration::next`]. When it fails it stands where it stood.
+    ///
+    /// # Errors
+    /// What the peer is told.
+    fn migrate(&mut self, to: Migration) -> Result<(), Errno> {
+        let _nowhere = to;
+        Err(Errno::NOTSUP)
+    }
+
+    /// Reads its state, in [`Migration::StopCopy`]: how many bytes; fewer than asked for are the last. `None`: not yet, ask again.
+    ///
+    /// # Errors
+    /// What the peer is told.
+    fn read_state(&mut self, into: &mut [u8]) -> Result<Option<usize>, Errno> {
+        let _nothing = into;
+        Err(Errno::NOTSUP)
+    }
+
+    /// Takes the next bytes of a state, in [`Migration::Resuming`].
+    ///
+    /// # Errors
+    /// What the peer is told.
+    fn write_state(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let _nothing = bytes;
+        Err(Errno::NOTSUP)
+    }
 
     /// As a function-level reset. QEMU sends it twice at a system reset.
     fn reset(&mut self);

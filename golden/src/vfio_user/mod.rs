@@ -15,7 +15,9 @@
 //! message. Here every length is bounded before room is made for it, a refusal is an error reply with a number, and the
 //! stream stays in step.
 //!
-//! Not offered: migration and dirty logging, descriptors for region accesses, messages from server to client (guest memory
+//! A device may offer migration ([`Migration`]): states STOP, RUNNING, STOP_COPY and RESUMING, data in messages.
+//!
+//! Not offered: pre-copy and dirty logging, descriptors for region accesses, messages from server to client (guest memory
 //! that comes without a descriptor is out of reach), twin sockets. The protocol is in host byte order; this code reads it
 //! little-endian, as all hosts of these devices are.
 
@@ -24,6 +26,7 @@ mod client;
 mod device;
 mod listener;
 mod memory;
+mod migration;
 pub mod proto;
 mod session;
 mod vectors;
@@ -33,6 +36,7 @@ pub use client::{Client, ClientError, RegionReply, Reply};
 pub use device::{Device, IRQS, IrqChange, IrqInfo, Mapping, REGIONS, RegionInfo, irq, region};
 pub use listener::{BindError, Listener, MAX_PATH, serve_peer};
 pub use memory::{LiveMemory, MAX_DMA_BYTES, MAX_DMA_MAPS, MapError, PAGE, Shrinking};
+pub use migration::Migration;
 pub use rustix::io::Errno;
 pub use session::{Counters, Hangup, Pumped, Refusal, Session};
 pub use vectors::{NotAnEventfd, Trigger, Vectors};

@@ -2,11 +2,13 @@
 
 use super::caps::{BadVersionData, Capabilities};
 use super::device::{Device, IRQS, IrqChange, IrqInfo, REGIONS, RegionInfo};
+use super::migration::Migration;
 use super::proto::{
-    CAP_SPARSE_MMAP, CapHeader, Command, DEVICE_PCI, DEVICE_RESET, DeviceInfo, HEADER, Header, IRQ_ACTION_MASK,
-    IRQ_ACTION_TRIGGER, IRQ_ACTION_UNMASK, IRQ_DATA_BOOL, IRQ_DATA_EVENTFD, IRQ_DATA_NONE, IrqHead, IrqSet, MAJOR,
-    MAX_VECTORS, MAX_XFER, MINOR, Malformed, REGION_CAPS, REGION_MMAP, REGION_READ, REGION_WRITE, RegionAccess,
-    RegionHead, Request, SparseArea, SparseHead, Version, WriteOne, put,
+    CAP_SPARSE_MMAP, CapHeader, Command, DEVICE_PCI, DEVICE_RESET, DeviceInfo, FEATURE_MIG_STATE, FEATURE_MIGRATION,
+    FeatureHead, HEADER, Header, IRQ_ACTION_MASK, IRQ_ACTION_TRIGGER, IRQ_ACTION_UNMASK, IRQ_DATA_BOOL,
+    IRQ_DATA_EVENTFD, IRQ_DATA_NONE, IrqHead, IrqSet, MAJOR, MAX_VECTORS, MAX_XFER, MIGRATION_STOP_COPY, MINOR,
+    Malformed, MigData, MigState, REGION_CAPS, REGION_MMAP, REGION_READ, REGION_WRITE, RegionAccess, RegionHead,
+    Request, SparseArea, SparseHead, Version, WriteOne, put,
 };
 use super::vectors::{NotAnEventfd, Trigger};
 use super::wire::{BadHeader, Fds, Filled, Inbox, Outbox};
@@ -138,6 +140,8 @@ pub struct Session {
     outbox: Outbox,
     /// None until the version is agreed.
     agreed: Option<Agreed>,
+    /// A read of migration data that the device has not answered yet: its header, and how much it asked for.
+    waiting: Option<(Header, u32)>,
     counters: Counters,
     over: bool,
 }
@@ -150,6 +154,7 @@ impl Session {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
             agreed: None,
+            waiting: None,
             counters: Counters::default(),
             over: false,
         }
@@ -157,7 +162,12 @@ impl Session {
 
     /// What to poll for.
     pub fn interest(&self) -> PollFlags {
-        if self.outbox.is_empty() { PollFlags::IN } else { PollFlags::OUT }
+        match (self.outbox.is_empty(), self.waiting) {
+            (false, _) => PollFlags::OUT,
+            (true, None) => PollFlags::IN,
+            // The end of the peer is seen all the same.
+            (true, Some(_)) => PollFlags::empty(),
+        }
     }
 
     /// What happened so far.
@@ -206,6 +216,16 @@ impl Session {
         if !self.outbox.flush(&self.socket)? {
             return Ok(Pumped { messages: 0, blocked: true });
         }
+        if let Some((header, size)) = self.waiting.take() {
+            if self.peer_closed() {
+                return Err(Hangup::Closed);
+            }
+            let result = read_state(&mut self.outbox, device, size);
+            self.conclude(header, result)?;
+            if self.waiting.is_some() {
+                return Ok(Pumped { messages: 0, blocked: true });
+            }
+        }
         let left_over = self.handle_all(device)?;
         if left_over.messages > 0 || left_over.blocked {
             return Ok(left_over);
@@ -229,22 +249,44 @@ impl Session {
             };
             pumped.messages += 1;
             self.counters.messages += 1;
-            if let Err(refusal) = result {
-                self.counters.refused += 1;
-                self.counters.last_refusal = Some(refusal);
-            }
-            if header.no_reply() {
-                self.outbox.start();
-                continue;
-            }
-            seal(&mut self.outbox, header, result.err().map(|refusal| refusal.errno()));
-            if !self.outbox.flush(&self.socket)? {
+            if !self.conclude(header, result)? {
                 pumped.blocked = true;
                 break;
             }
         }
         Ok(pumped)
     }
+
+    /// Sends what came of a message. False: nothing more is handled for now.
+    fn conclude(&mut self, header: Header, result: Result<Answer, Refusal>) -> Result<bool, Hangup> {
+        let refusal = match result {
+            Ok(Answer::Written) => None,
+            Ok(Answer::Later(size)) => {
+                self.waiting = Some((header, size));
+                return Ok(false);
+            }
+            Err(refusal) => Some(refusal),
+        };
+        if let Some(refusal) = refusal {
+            self.counters.refused += 1;
+            self.counters.last_refusal = Some(refusal);
+        }
+        if header.no_reply() {
+            self.outbox.start();
+            return Ok(true);
+        }
+        seal(&mut self.outbox, header, refusal.map(|refusal| refusal.errno()));
+        Ok(self.outbox.flush(&self.socket)?)
+    }
+}
+
+/// What a message that was not refused led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// The reply is written.
+    Written,
+    /// The device has no answer yet to a read of so many bytes of migration data.
+    Later(u32),
 }
 
 impl AsFd for Session {
@@ -289,7 +331,7 @@ fn answer(
     command: Command,
     body: &[u8],
     fds: &mut Fds,
-) -> Result<(), Refusal> {
+) -> Result<Answer, Refusal> {
     if fds.cut() || fds.len() > command.max_fds() {
         return Err(Refusal::Fds { command, found: fds.len() + usize::from(fds.cut()) });
     }
@@ -297,7 +339,7 @@ fn answer(
     let agreed = match (&request, &mut *agreed) {
         (Request::Version(version, data), None) => {
             *agreed = Some(greet(outbox, device, *version, data)?);
-            return Ok(());
+            return Ok(Answer::Written);
         }
         (Request::Version(..), Some(_)) | (_, None) => return Err(Refusal::Order { command }),
         (_, Some(agreed)) => &*agreed,
@@ -369,9 +411,101 @@ fn answer(
             device.reset();
             reply(outbox);
         }
+        Request::DeviceFeature(feature, data) => {
+            let standing = device.migration().ok_or(refused(Errno::NOTSUP))?;
+            feature_of(outbox, device, standing, feature, data)?;
+        }
+        Request::MigDataRead(data) => {
+            device.migration().ok_or(refused(Errno::NOTSUP))?;
+            if u64::from(data.size()) > agreed.read_limit {
+                return Err(Malformed::Field { command, field: "size", value: data.size().into() }.into());
+            }
+            return read_state(outbox, device, data.size());
+        }
+        Request::MigDataWrite(head, bytes) => {
+            device.migration().ok_or(refused(Errno::NOTSUP))?;
+            device.write_state(bytes).map_err(refused)?;
+            put(reply(outbox), head);
+        }
         Request::Version(..) => return Err(Refusal::Order { command }),
     }
+    Ok(Answer::Written)
+}
+
+/// Reads, sets or probes a feature of migration.
+fn feature_of(
+    outbox: &mut Outbox,
+    device: &mut impl Device,
+    standing: Migration,
+    asked: FeatureHead,
+    data: &[u8],
+) -> Result<(), Refusal> {
+    let command = Command::DeviceFeature;
+    let field = |field, value: u64| Malformed::Field { command, field, value };
+    let settable = match asked.feature() {
+        FEATURE_MIGRATION => false,
+        FEATURE_MIG_STATE => true,
+        _ => return Err(Refusal::Device { command, errno: Errno::NOTTY }),
+    };
+    let flags = u64::from(asked) >> 32;
+    let sizes = match (asked.get(), asked.set(), asked.probe()) {
+        _ if asked.rsvd() != 0 || asked.set() && !settable => return Err(field("flags", flags).into()),
+        (get, set, true) if get || set => (0, 0),
+        (true, false, false) => (0, MigState::SIZE),
+        (false, true, false) => (MigState::SIZE, MigState::SIZE),
+        _ => return Err(field("flags", flags).into()),
+    };
+    if data.len() != sizes.0 {
+        return Err(Malformed::Short { command, found: data.len(), needs: sizes.0 }.into());
+    }
+    if (asked.argsz() as usize) < FeatureHead::SIZE + sizes.1 {
+        return Err(field("argsz", asked.argsz().into()).into());
+    }
+    let mut answered = asked;
+    answered.set_argsz((FeatureHead::SIZE + sizes.1) as u32);
+    if asked.probe() {
+        put(reply(outbox), answered);
+        return Ok(());
+    }
+    if asked.set() {
+        let number = MigState::get(data).device_state();
+        let to = Migration::by_number(number).ok_or(field("device_state", number.into()))?;
+        let mut at = standing;
+        while let Some(next) = at.next(to) {
+            device.migrate(next).map_err(|errno| Refusal::Device { command, errno })?;
+            at = next;
+        }
+    }
+    let bytes = reply(outbox);
+    put(bytes, answered);
+    if asked.feature() == FEATURE_MIGRATION {
+        put(bytes, MIGRATION_STOP_COPY);
+    } else {
+        let mut state = MigState::default();
+        state.set_device_state(device.migration().unwrap_or_default().number());
+        state.set_data_fd(u32::MAX);
+        put(bytes, state);
+    }
     Ok(())
+}
+
+/// Writes the reply to a read of `size` bytes of migration data.
+fn read_state(outbox: &mut Outbox, device: &mut impl Device, size: u32) -> Result<Answer, Refusal> {
+    let bytes = reply(outbox);
+    let from = bytes.len() + MigData::SIZE;
+    bytes.resize(from + size as usize, 0);
+    let read = device.read_state(&mut bytes[from..]);
+    let read = read.map_err(|errno| Refusal::Device { command: Command::MigDataRead, errno })?;
+    let Some(count) = read else {
+        outbox.start();
+        return Ok(Answer::Later(size));
+    };
+    bytes.truncate(from + count);
+    let mut head = MigData::default();
+    head.set_argsz((MigData::SIZE + count) as u32);
+    head.set_size(count as u32);
+    head.put(&mut bytes[from - MigData::SIZE..from]);
+    Ok(Answer::Written)
 }
 
 /// Agrees on a version: the proposed minor or ours, whichever is older.

@@ -50,6 +50,11 @@ impl Trigger {
     pub const fn fd(&self) -> &OwnedFd {
         &self.0
     }
+
+    /// The descriptor, to keep it.
+    pub fn into_fd(self) -> OwnedFd {
+        self.0
+    }
 }
 
 /// The vectors of one interrupt index. An interrupt that finds no eventfd, or a mask, is kept pending, as MSI-X does, and

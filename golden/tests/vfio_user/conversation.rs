@@ -3,9 +3,10 @@
 use crate::rig::{BAR, Small, VECTORS, alone, greeted, memfd, qemu, serve};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::AsFd as _;
+use spec::layout::Bytes as _;
 use vnic_golden::vfio_user::proto::{
-    DEVICE_PCI, DEVICE_RESET, IRQ_ACTION_TRIGGER, IRQ_DATA_EVENTFD, IRQ_DATA_NONE, MAX_FDS, MAX_XFER, REGION_CAPS,
-    REGION_MMAP, REGION_READ, REGION_WRITE,
+    CAP_SPARSE_MMAP, CapHeader, DEVICE_PCI, DEVICE_RESET, IRQ_ACTION_TRIGGER, IRQ_DATA_EVENTFD, IRQ_DATA_NONE, MAX_FDS,
+    MAX_XFER, REGION_CAPS, REGION_MMAP, REGION_READ, REGION_WRITE, RegionHead, Request,
 };
 use vnic_golden::vfio_user::{Hangup, irq, region};
 
@@ -83,6 +84,34 @@ fn a_mapped_region_comes_with_its_parts_and_its_file() {
     let mut seen = [0; 4];
     rustix::io::pread(&device.page, &mut seen, 8).unwrap();
     assert_eq!(&seen, b"seen", "it is the device's own page");
+}
+
+/// QEMU asks with room for the structure alone, and allocates by the answer. Source: qemu hw/vfio/region.c, vfio_get_region_info;
+/// hw/vfio-user/device.c, vfio_user_device_io_get_region_info, which says EINVAL to flags that announce capabilities at offset 0.
+#[test]
+fn a_short_reply_says_that_there_is_more_how_much_and_where() {
+    let _alone = alone();
+    let (mut client, _served) = greeted();
+    let mut asked = RegionHead::default();
+    asked.set_index(2);
+    let mut whole = 0;
+    for room in [RegionHead::SIZE as u32, RegionHead::SIZE as u32 + 1, 4096] {
+        asked.set_argsz(room);
+        let reply = client.call(&Request::DeviceGetRegionInfo(asked), &[]).unwrap();
+        let head = RegionHead::get(&reply.body);
+        assert_eq!(head.flags(), REGION_READ | REGION_WRITE | REGION_MMAP | REGION_CAPS, "in {room} bytes");
+        let least = (RegionHead::SIZE + CapHeader::SIZE) as u32;
+        assert!(head.argsz() >= least, "argsz {} of the whole, in {room} bytes", head.argsz());
+        assert!(head.cap_offset() as usize >= RegionHead::SIZE, "cap_offset {} in {room} bytes", head.cap_offset());
+        assert!(head.cap_offset() + (CapHeader::SIZE as u32) <= head.argsz());
+        assert!(reply.body.len() as u32 <= room, "no more than was asked for");
+        whole = head.argsz();
+    }
+    asked.set_argsz(whole);
+    let reply = client.call(&Request::DeviceGetRegionInfo(asked), &[]).unwrap();
+    assert_eq!(reply.body.len() as u32, whole, "the second reply is the whole");
+    let at = RegionHead::get(&reply.body).cap_offset() as usize;
+    assert_eq!(CapHeader::get(&reply.body[at..]).id(), CAP_SPARSE_MMAP);
 }
 
 #[test]

@@ -1,12 +1,17 @@
 //! What whoever shows a system to a guest that is no model asks of it: configuration space, doorbells that left no mark, room for
-//! frames, time.
+//! frames, time, and how it leaves for another host.
 
 use super::{Mode, System};
 use crate::hypervisor::bring_up::Ring;
 use crate::hypervisor::{notice, page};
 use crate::memory::Ram;
+use crate::migrate::Saved;
+use crate::net::{Port, Steer};
+use crate::plane::Progress;
 use crate::vic::Register;
-use spec::event::{Bar, Stimulus, Tap};
+use crate::vmxnet3::body::Body;
+use crate::vmxnet3::plane::Plane;
+use spec::event::{Bar, Effect, Stimulus, Tap};
 use spec::vic::{IntrReg, RqReg};
 use spec::vmxnet3::{Bar0, CELL_BYTES};
 
@@ -31,7 +36,8 @@ impl<M: Ram> System<M> {
     }
 
     /// Looks for what the guest has posted without a doorbell that was seen: the page is mapped into the guest, or a switch went
-    /// on while it ran. Found work is taken up as its doorbell would have it.
+    /// on while it ran. Found work is taken up as its doorbell would have it. On the adapter rings are looked at from where the last
+    /// look left them: whoever takes doorbells there looks no more.
     pub fn notice<T: Tap>(&mut self, tap: &mut T) {
         let Some(activation) = self.plane.activation().filter(|_| !self.switching() && self.phase.is_none()) else {
             return;
@@ -60,6 +66,17 @@ impl<M: Ram> System<M> {
                 });
             }
         }
+    }
+
+    /// Sets `txThreshold` of every TX queue: how many packets a driver may post before it rings. Above 1 packets can lie there
+    /// unannounced, so the caller looks for them by [`System::notice`] until the value is back at 1, and a little longer: a guest that
+    /// has read the old value may not have published its descriptor yet. False while no queue is active or a switch is under way.
+    pub fn set_tx_threshold<T: Tap>(&mut self, packets: u32, tap: &mut T) -> bool {
+        let settled = self.plane.is_active() && !self.switching() && self.phase.is_none();
+        if settled {
+            self.write_tx_threshold(packets, tap);
+        }
+        settled
     }
 
     /// The guest's mask of `vector` as the device has it.
@@ -110,5 +127,57 @@ impl<M: Ram> System<M> {
     /// Guest memory, for whoever maps and unmaps it.
     pub fn memory_mut(&mut self) -> &mut M {
         &mut self.memory
+    }
+
+    /// Brings the function to where it can be [saved](System::save): packets of which nothing was sent are forgotten and found again,
+    /// frames that were not delivered leave, each told as [`Effect::SwitchDrop`], oldest first. False: not yet, because it is on the
+    /// adapter, a switch or a command is under way, or a packet is partly sent; then no frame has left.
+    pub fn settle<T: Tap>(&mut self, tap: &mut T) -> bool {
+        if self.mode != Mode::Software || self.switching() || self.phase.is_some() {
+            return false;
+        }
+        self.body.roll_back();
+        if let Some(frame) = self.body.return_inbox() {
+            self.net.hand_over(core::iter::once(frame));
+        }
+        if self.body.progress().is_err() {
+            return false;
+        }
+        while let Some(frame) = self.net.withdraw() {
+            tap.effect(Effect::SwitchDrop { frame: &frame }, &self.memory);
+        }
+        true
+    }
+
+    /// The function becomes the one that was saved, in software; it looks at every TX ring, as an edge is not state. Whatever it was
+    /// before is gone, as at a reset of the function.
+    pub fn restore<T: Tap>(&mut self, saved: &Saved, tap: &mut T) {
+        let Saved { plane, pci, progress } = saved;
+        self.phase = None;
+        self.switch = None;
+        self.link = None;
+        self.frozen = false;
+        self.body_held = false;
+        self.mode = Mode::Software;
+        self.base = Progress::default();
+        self.cool_adapter();
+        self.body = match &plane.activation {
+            Some(activation) => Body::resume(self.profile, activation, progress),
+            None => Body::resting(self.profile, progress.vectors),
+        };
+        self.body.plant(self.planted);
+        self.body.set_link(plane.link_up);
+        self.body.rescan();
+        self.plane = Plane::restore(self.profile, plane.clone());
+        self.plane.plant(self.planted);
+        self.pci.adopt(pci);
+        self.net.pause(false);
+        self.net.set_steer(Steer::Switch);
+        self.net.set_port(Port::Open);
+        self.net.set_wire(true);
+        while self.net.withdraw().is_some() {}
+        self.messages = 0;
+        self.line = self.pci.line();
+        tap.stimulus(Stimulus::Restored, &self.memory);
     }
 }

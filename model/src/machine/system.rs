@@ -5,7 +5,7 @@ use crate::host::DmaFault;
 use crate::hypervisor::{self, Claims, Op, Poll, Program, Scratch, WithScratch, page};
 use crate::memory::{Memory, Ram};
 use crate::migrate::{Outcome, Plan, Switch};
-use crate::mutant::Planted;
+use crate::mutant::{Mutant, Planted};
 use crate::net::{Net, Steer};
 use crate::pci::Pci;
 use crate::plane::{Progress, Request};
@@ -85,12 +85,13 @@ macro_rules! with_port {
 pub(crate) use with_port;
 
 impl<M: Ram> System<M> {
-    /// A system at power-on with the guest's function already set up by its kernel: MSI-X on, bus master on.
+    /// A system at power-on with the guest's function already set up by its kernel: bus master on, and MSI-X where the profile has
+    /// it.
     pub fn new(profile: &'static Profile, memory: M, permanent_mac: [u8; 6]) -> Self {
         Self {
             profile,
             memory,
-            pci: Pci::with_msix(usize::from(profile.limits.vectors)),
+            pci: set_up(profile),
             plane: Plane::new(profile, permanent_mac),
             body: Body::new(profile),
             adapter: Adapter::new(profile),
@@ -115,6 +116,7 @@ impl<M: Ram> System<M> {
     /// Plants a bug in whichever part it belongs to.
     pub fn plant(&mut self, planted: Planted) {
         self.planted = planted;
+        self.plane.plant(planted);
         self.body.plant(planted);
         self.adapter.plant(planted);
     }
@@ -237,6 +239,7 @@ impl<M: Ram> System<M> {
             Bar::Bar1 => {
                 // Told first: what a command does happens inside the write.
                 tap.stimulus(Stimulus::RegisterWrite { bar, offset, value }, &self.memory);
+                let offset = if self.planted.is(Mutant::PlaneStrideAliases) { offset & !4 } else { offset };
                 if let Some(register) = Bar1::decode(offset) {
                     self.plane.set_intx(!self.pci.msix_enabled());
                     let request = with_port!(self, tap, |port| self.plane.write(register, value, port));
@@ -556,13 +559,22 @@ impl<M: Ram> System<M> {
         tap.stimulus(Stimulus::FunctionReset, &self.memory);
     }
 
-    /// The guest's kernel sets the function up again after a reset: decode, bus master, MSI-X.
+    /// The guest's kernel sets the function up again after a reset: decode, bus master, and MSI-X where the profile has it.
     pub fn enable_msix(&mut self) {
-        self.pci = Pci::with_msix(self.vectors());
+        self.pci = set_up(self.profile);
     }
 
     /// Vectors the profile has.
     pub fn vectors(&self) -> usize {
         usize::from(self.profile.limits.vectors).min(MAX_VECTORS)
+    }
+}
+
+/// The guest's function as its kernel leaves it for the driver.
+fn set_up(profile: &Profile) -> Pci {
+    if profile.msix {
+        Pci::with_msix(usize::from(profile.limits.vectors).min(MAX_VECTORS))
+    } else {
+        Pci::with_intx().without_msix()
     }
 }

@@ -1,13 +1,15 @@
 //! The canonical form of a data plane that moves, and its bytes.
 
-use super::parts::{PlaneV1, PositionV1, RssV1, RxQueueV1, TxQueueV1, VectorsV1, kind};
+use super::parts::{PlaneV1, PositionV1, RssV1, RxDataV1, RxQueueV1, TxQueueV1, VectorsV1, kind};
 use super::stream::{Part, Reader, RestoreError, Writer};
-use crate::plane::{Activation, Filters, Progress, Rss, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress};
+use crate::plane::{
+    Activation, Filters, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
+};
 use spec::layout::Bytes;
 use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::{CELL_BYTES, MAX_VECTORS};
+use spec::vmxnet3::{CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, MAX_VECTORS};
 
 /// What moves between adapter and software: how the data plane was activated and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,9 +57,32 @@ fn position(at: RingIndex) -> PositionV1 {
     saved
 }
 
+/// Masks and causes, a bit each.
+pub(super) fn vectors(vectors: &[VectorProgress; MAX_VECTORS]) -> VectorsV1 {
+    let mut saved = VectorsV1::default();
+    let bits = |bit: fn(&VectorProgress) -> bool| {
+        vectors.iter().enumerate().fold(0u32, |bits, (i, vector)| bits | u32::from(bit(vector)) << i)
+    };
+    saved.set_masked(bits(|v| v.masked));
+    saved.set_pending(bits(|v| v.pending));
+    saved
+}
+
+/// The inverse of [`vectors`].
+pub(super) fn restore_vectors(saved: &VectorsV1) -> Result<[VectorProgress; MAX_VECTORS], RestoreError> {
+    for (name, value) in [("masked", saved.masked()), ("pending", saved.pending())] {
+        if value >> MAX_VECTORS != 0 {
+            return Err(field("Vectors", 0, name, value));
+        }
+    }
+    let bit = |value: u32, i: usize| value >> i & 1 == 1;
+    Ok(core::array::from_fn(|i| VectorProgress { masked: bit(saved.masked(), i), pending: bit(saved.pending(), i) }))
+}
+
 /// Appends the parts of a data plane.
 pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress: &Progress) {
-    let Activation { tx, rx, auto_mask, intx, mtu, max_rx_sg, features, filters, rss, mod_levels } = activation;
+    let Activation { tx, rx, rx_data, auto_mask, intx, mtu, max_rx_sg, features, filters, rss, mod_levels } =
+        activation;
     let Progress { tx: tx_progress, rx: rx_progress, vectors } = progress;
     let Filters { mac, rx_mode, multicast, vlans } = filters;
     let mut plane = PlaneV1::default();
@@ -108,13 +133,7 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
         saved.set_counters(counters);
         writer.raw(kind::RX_QUEUE, index as u16, &saved.0);
     }
-    let mut saved = VectorsV1::default();
-    let bits = |bit: fn(&VectorProgress) -> bool| {
-        vectors.iter().enumerate().fold(0u32, |bits, (i, vector)| bits | u32::from(bit(vector)) << i)
-    };
-    saved.set_masked(bits(|v| v.masked));
-    saved.set_pending(bits(|v| v.pending));
-    writer.raw(kind::VECTORS, 0, &saved.0);
+    writer.raw(kind::VECTORS, 0, &self::vectors(vectors).0);
 
     let mut bytes = [0; 512];
     vlans.put(&mut bytes);
@@ -132,6 +151,13 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
         saved.set_table(entries);
         writer.raw(kind::RSS, 0, &saved.0);
     }
+    for (index, &RxDataRing { pa, entry_bytes }) in rx_data.iter().enumerate().filter(|(_, ring)| ring.entry_bytes != 0)
+    {
+        let mut saved = RxDataV1::default();
+        saved.set_base_pa(pa);
+        saved.set_entry_bytes(entry_bytes);
+        writer.raw(kind::RX_DATA, index as u16, &saved.0);
+    }
 }
 
 /// Collects the parts of a data plane, in the order in which they were written.
@@ -143,11 +169,11 @@ pub(super) struct Builder {
     vlans: bool,
 }
 
-fn field(part: &'static str, index: u16, field: &'static str, value: impl Into<u64>) -> RestoreError {
+pub(super) fn field(part: &'static str, index: u16, field: &'static str, value: impl Into<u64>) -> RestoreError {
     RestoreError::Field { part, index, field, value: value.into() }
 }
 
-fn flag(part: &'static str, index: u16, name: &'static str, value: u8) -> Result<bool, RestoreError> {
+pub(super) fn flag(part: &'static str, index: u16, name: &'static str, value: u8) -> Result<bool, RestoreError> {
     match value {
         0 => Ok(false),
         1 => Ok(true),
@@ -216,6 +242,7 @@ impl Builder {
         let activation = Activation {
             tx: Vec::with_capacity(usize::from(plane.tx_queues())),
             rx: Vec::with_capacity(usize::from(plane.rx_queues())),
+            rx_data: Vec::new(),
             auto_mask: flag(NAME, 0, "autoMask", plane.auto_mask())?,
             intx: flag(NAME, 0, "intx", plane.intx())?,
             mtu: plane.mtu(),
@@ -234,17 +261,9 @@ impl Builder {
         match part.kind {
             kind::TX_QUEUE => self.tx_queue(part)?,
             kind::RX_QUEUE => self.rx_queue(part)?,
+            kind::RX_DATA => self.rx_data(part)?,
             kind::VECTORS if part.index == 0 && !self.vectors => {
-                let saved: VectorsV1 = part.read()?;
-                for (name, value) in [("masked", saved.masked()), ("pending", saved.pending())] {
-                    if value >> MAX_VECTORS != 0 {
-                        return Err(field("Vectors", 0, name, value));
-                    }
-                }
-                for (i, vector) in self.canon.progress.vectors.iter_mut().enumerate() {
-                    let bit = |value: u32| value >> i & 1 == 1;
-                    *vector = VectorProgress { masked: bit(saved.masked()), pending: bit(saved.pending()) };
-                }
+                self.canon.progress.vectors = restore_vectors(&part.read()?)?;
                 self.vectors = true;
             }
             kind::VLANS if part.index == 0 && !self.vlans => {
@@ -359,6 +378,31 @@ impl Builder {
             comp_size: saved.comp_size(),
             vector: saved.vector(),
         });
+        Ok(())
+    }
+
+    /// The data ring of an RX queue that came before; rings come in the order of their queues.
+    fn rx_data(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
+        const NAME: &str = "RxData";
+        let (index, Activation { rx, rx_data, .. }) = (usize::from(part.index), &mut self.canon.activation);
+        let last = rx_data.iter().rposition(|ring| ring.entry_bytes != 0);
+        let Some(queue) = rx.get(index).filter(|_| last.is_none_or(|last| last < index)) else {
+            return Err(part.unknown());
+        };
+        let saved: RxDataV1 = part.read()?;
+        let (pa, entry_bytes) = (saved.base_pa(), saved.entry_bytes());
+        if entry_bytes == 0 || entry_bytes > DATA_ENTRY_MAX || !entry_bytes.is_multiple_of(DATA_ENTRY_STEP) {
+            return Err(field(NAME, part.index, "rxDataRingDescSize", entry_bytes));
+        }
+        let end = pa.checked_add(u64::from(entry_bytes) * u64::from(queue.ring_size[0]));
+        if pa == 0 || end.is_none() {
+            return Err(field(NAME, part.index, "rxDataRingBasePA", pa));
+        }
+        if let Some(&word) = saved.rsvd().iter().find(|&&word| word != 0) {
+            return Err(field(NAME, part.index, "rsvd", word));
+        }
+        rx_data.resize(usize::from(self.plane.rx_queues()), RxDataRing::default());
+        rx_data[index] = RxDataRing { pa, entry_bytes };
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 pub mod canon;
 pub mod parts;
 pub mod plan;
+pub mod saved;
 pub mod stream;
 pub mod switch;
 
@@ -11,5 +12,6 @@ mod tests;
 
 pub use canon::Canon;
 pub use plan::{Direction, Outcome, Plan, Policy, Reason, Stage, TxMode};
+pub use saved::{NotAtRest, Saved};
 pub use stream::RestoreError;
 pub use switch::Switch;

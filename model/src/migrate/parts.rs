@@ -126,6 +126,70 @@ spec::layout! {
     }
 }
 
+spec::layout! {
+    /// What the configuration plane remembers.
+    pub struct ControlV1([u8; 80]) = "Control" {
+        /// Shared area; 0 is none.
+        [0..8] shared_pa, set_shared_pa: u64;
+        /// Where the queue descriptors lie.
+        [8..16] queue_desc_pa, set_queue_desc_pa: u64 = "queueDescPA";
+        /// Latched low half of the shared address.
+        [16..20] dsal, set_dsal: u32 = "DSAL";
+        /// Latched MAC bytes 0 to 3.
+        [20..24] macl, set_macl: u32 = "MACL";
+        /// Code of the last command.
+        [24..28] last_command, set_last_command: u32 = "CMD";
+        /// Its answer.
+        [28..32] result, set_result: u32;
+        /// Current MAC.
+        [32..38] mac, set_mac: [u8; 6];
+        /// The MAC that the device was built with.
+        [38..44] permanent_mac, set_permanent_mac: [u8; 6];
+        /// 1 after a successful ACTIVATE_DEV: the parts of a data plane follow.
+        [44..45] active, set_active: u8;
+        /// Version selected through VRRS.
+        [45..46] version, set_version: u8;
+        /// UPT version 1 was selected through UVRS.
+        [46..47] upt, set_upt: u8;
+        /// The link is up.
+        [47..48] link_up, set_link_up: u8;
+        /// Interrupts use the INTx line.
+        [48..49] intx, set_intx: u8;
+        /// Vector of events.
+        [49..50] event_vector, set_event_vector: u8 = "eventIntrIdx";
+        /// Zero.
+        [50..64] rsvd, set_rsvd: [u8; 14];
+        /// Coalescing scheme in force.
+        [64..80] coalesce, set_coalesce: spec::vmxnet3::shared::CoalesceScheme;
+    }
+}
+
+spec::layout! {
+    /// The PCI function.
+    pub struct FunctionV1([u8; 664]) = "Function" {
+        /// Configuration space.
+        [0..256] config, set_config: [u8; 256];
+        /// MSI-X table; not used while whoever shows the function keeps it.
+        [256..656] table, set_table: [spec::vmxnet3::MsixEntry; 25];
+        /// Its pending bits.
+        [656..660] pending, set_pending: u32;
+        /// Zero.
+        [660..664] rsvd, set_rsvd: u32;
+    }
+}
+
+spec::layout! {
+    /// The RX data ring of a queue that has one; a saved state without such parts has none.
+    pub struct RxDataV1([u8; 16]) = "RxData" {
+        /// Ring base.
+        [0..8] base_pa, set_base_pa: u64 = "rxDataRingBasePA";
+        /// Bytes of an entry.
+        [8..10] entry_bytes, set_entry_bytes: u16 = "rxDataRingDescSize";
+        /// Zero.
+        [10..16] rsvd, set_rsvd: [u16; 3];
+    }
+}
+
 /// Kinds of parts, in the order in which they stand.
 pub mod kind {
     /// [`PlaneV1`](super::PlaneV1).
@@ -142,4 +206,10 @@ pub mod kind {
     pub const MULTICAST: u16 = 6;
     /// [`RssV1`](super::RssV1).
     pub const RSS: u16 = 7;
+    /// [`RxDataV1`](super::RxDataV1), of an RX queue that has one.
+    pub const RX_DATA: u16 = 8;
+    /// [`ControlV1`](super::ControlV1); with [`FUNCTION`] before a data plane's parts, or before [`VECTORS`] alone.
+    pub const CONTROL: u16 = 16;
+    /// [`FunctionV1`](super::FunctionV1).
+    pub const FUNCTION: u16 = 17;
 }

@@ -544,20 +544,30 @@ impl<M: Ram> System<M> {
         }
     }
 
-    /// Writes updateRxProd of every RX queue and txThreshold of every TX queue: words the device owns.
-    fn write_control_words<T: Tap>(&mut self, update_rx_prod: u8, tx_threshold: u32, tap: &mut T) {
+    /// Writes txThreshold of every TX queue, a word the device owns.
+    pub(crate) fn write_tx_threshold<T: Tap>(&mut self, packets: u32, tap: &mut T) {
         use crate::host::Host;
         let Some(activation) = self.plane.activation() else { return };
-        let (tx, rx) = (activation.tx.len() as u64, activation.rx.len() as u64);
+        let tx = activation.tx.len() as u64;
         let table = self.plane.state().queue_desc_pa;
         let threshold = TxQueueCtrl::LAYOUT.offset("txThreshold");
-        let prod = RxQueueCtrl::LAYOUT.offset("updateRxProd");
         with_port!(self, tap, |port| {
             for queue in 0..tx {
                 // A queue table that the guest has pointed elsewhere hurts only the guest.
-                let _ =
-                    port.write(table.wrapping_add(queue * QUEUE_DESC_BYTES + threshold), &tx_threshold.to_le_bytes());
+                let _ = port.write(table.wrapping_add(queue * QUEUE_DESC_BYTES + threshold), &packets.to_le_bytes());
             }
+        });
+    }
+
+    /// Writes updateRxProd of every RX queue and txThreshold of every TX queue: words the device owns.
+    fn write_control_words<T: Tap>(&mut self, update_rx_prod: u8, tx_threshold: u32, tap: &mut T) {
+        use crate::host::Host;
+        self.write_tx_threshold(tx_threshold, tap);
+        let Some(activation) = self.plane.activation() else { return };
+        let (tx, rx) = (activation.tx.len() as u64, activation.rx.len() as u64);
+        let table = self.plane.state().queue_desc_pa;
+        let prod = RxQueueCtrl::LAYOUT.offset("updateRxProd");
+        with_port!(self, tap, |port| {
             for queue in tx..tx + rx {
                 let _ = port.write(table.wrapping_add(queue * QUEUE_DESC_BYTES + prod), &[update_rx_prod]);
             }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::plane::{Activation, Filters, Progress, Rss, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress};
+use crate::plane::{
+    Activation, Filters, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use spec::position::RingIndex;
@@ -63,11 +65,36 @@ prop_compose! {
                 rx: rx.iter().map(|r| r.0).collect(),
                 auto_mask, mtu, filters, rss,
                 features: u64::from(bits[0]),
+                rx_data: data_rings(rx.len(), bits[1]),
                 ..Activation::default()
             },
             progress: Progress { tx: tx.iter().map(|t| t.1).collect(), rx: rx.iter().map(|r| r.1).collect(), vectors },
         }
     }
+}
+
+/// Data rings of the queues whose bit is set in `bits`.
+fn data_rings(queues: usize, bits: u32) -> Vec<RxDataRing> {
+    let ring = |q| match bits >> q & 1 {
+        1 => RxDataRing { pa: 0x1000u64 << q, entry_bytes: 64 * (1 + q as u16) },
+        _ => RxDataRing::default(),
+    };
+    let rings: Vec<_> = (0..queues).map(ring).collect();
+    if rings.iter().all(|ring| *ring == RxDataRing::default()) { Vec::new() } else { rings }
+}
+
+#[test]
+fn a_data_ring_that_cannot_be_is_refused() {
+    for (pa, entry_bytes) in [(0, 128), (1 << 40, 100), (1 << 40, 2112), (u64::MAX, 64)] {
+        let mut canon = sample();
+        canon.activation.rx_data = vec![RxDataRing { pa, entry_bytes }];
+        let refused = Canon::decode(&bytes_of(&canon));
+        assert!(matches!(refused, Err(RestoreError::Field { part: "RxData", index: 0, .. })), "{refused:?}");
+    }
+    let mut canon = sample();
+    canon.activation.rx_data = vec![RxDataRing::default(); canon.activation.rx.len()];
+    canon.activation.rx_data.push(RxDataRing { pa: 0x1000, entry_bytes: 64 });
+    assert!(Canon::decode(&bytes_of(&canon)).is_err(), "of a queue that is not there");
 }
 
 fn bytes_of(canon: &Canon) -> Vec<u8> {

@@ -138,6 +138,11 @@ impl Net {
         }
     }
 
+    /// Takes the oldest frame that was not delivered away, from the port first.
+    pub fn withdraw(&mut self) -> Option<Frame> {
+        self.held.pop_front().or_else(|| self.upstream.pop_front())
+    }
+
     /// Counts a frame given up by policy D.
     pub fn count_drop(&mut self) {
         self.dropped += 1;

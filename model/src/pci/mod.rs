@@ -33,6 +33,8 @@ pub struct Pci {
     table: [MsixEntry; MAX_VECTORS],
     pending: u32,
     intx: bool,
+    /// It has an MSI-X capability.
+    msix: bool,
     /// Whoever shows the function to the guest keeps table and pending bits; those here are not used.
     table_outside: bool,
 }
@@ -73,7 +75,22 @@ impl Pci {
         config[MSIX_CAPABILITY + 8..MSIX_CAPABILITY + 12].copy_from_slice(&(PBA_OFFSET | 2).to_le_bytes());
         let mut masked = MsixEntry::default();
         masked.set_masked(true);
-        Self { config, table: [masked; MAX_VECTORS], pending: 0, intx: false, table_outside: false }
+        Self { config, table: [masked; MAX_VECTORS], pending: 0, intx: false, msix: true, table_outside: false }
+    }
+
+    /// The same function without an MSI-X capability: a kernel finds the INTx line only. Resets do not change it.
+    #[must_use]
+    pub fn without_msix(mut self) -> Self {
+        self.config[6] &= !0x10;
+        self.config[0x34] = 0;
+        self.config[MSIX_CAPABILITY..MSIX_CAPABILITY + 12].fill(0);
+        self.msix = false;
+        self
+    }
+
+    /// It has an MSI-X capability.
+    pub fn has_msix(&self) -> bool {
+        self.msix
     }
 
     /// Whoever shows the function to the guest keeps the MSI-X table, as a hypervisor with a remote device does: a vector that is
@@ -84,7 +101,8 @@ impl Pci {
 
     /// The function after a bus reset.
     pub fn reset(&mut self) {
-        *self = Self { table_outside: self.table_outside, ..Self::new() };
+        let fresh = if self.msix { Self::new() } else { Self::new().without_msix() };
+        *self = Self { table_outside: self.table_outside, ..fresh };
     }
 
     /// As a kernel leaves it for a driver that uses `vectors` MSI-X vectors: decode and bus master on, those vectors unmasked.
@@ -123,7 +141,7 @@ impl Pci {
                 5 => 0x04,
                 0x10..0x1c => [0x00, 0xf0, 0xff, 0xff][at % 4],
                 0x3c => 0xff,
-                _ if at == MSIX_CAPABILITY + 3 => 0xc0,
+                _ if at == MSIX_CAPABILITY + 3 && self.msix => 0xc0,
                 _ => 0,
             };
             if let Some(old) = self.config.get_mut(at) {
@@ -228,16 +246,27 @@ impl Pci {
 
     /// The 256 configuration bytes, the MSI-X table, its pending bits and the INTx level, for saving.
     pub fn parts(&self) -> (&[u8], &[MsixEntry; MAX_VECTORS], u32, bool) {
-        let Self { config, table, pending, intx, table_outside: _ } = self;
+        let Self { config, table, pending, intx, msix: _, table_outside: _ } = self;
         (config, table, *pending, *intx)
+    }
+
+    /// Becomes `other`; who keeps the table stays as it is.
+    pub fn adopt(&mut self, other: &Self) {
+        *self = Self { table_outside: self.table_outside, ..other.clone() };
     }
 
     /// A function from saved parts: what software may write comes from them, everything else is this model's own.
     pub fn from_parts(config: &[u8], table: [MsixEntry; MAX_VECTORS], pending: u32, intx: bool) -> Self {
-        let mut pci = Self::new();
-        pci.write_config(0, config);
+        let mut pci = Self::new().with_parts(config, table, pending);
         pci.set_intx(intx);
-        Self { table, pending: pending & ((1 << MAX_VECTORS) - 1), ..pci }
+        pci
+    }
+
+    /// This function with what software may write taken from saved parts.
+    #[must_use]
+    pub fn with_parts(mut self, config: &[u8], table: [MsixEntry; MAX_VECTORS], pending: u32) -> Self {
+        self.write_config(0, config);
+        Self { table, pending: pending & ((1 << MAX_VECTORS) - 1), ..self }
     }
 }
 
@@ -267,6 +296,22 @@ mod tests {
         pci.write_config(4, &[6, 0]);
         pci.write_config(MSIX_CAPABILITY + 2, &MSIX_ENABLE.to_le_bytes());
         assert_eq!(pci.raise(4), Delivery::Message);
+    }
+
+    #[test]
+    fn without_the_capability_there_is_only_the_line_whatever_is_written() {
+        let mut pci = Pci::new().without_msix();
+        let mut status = [0; 2];
+        pci.write_config(0, &[0xff; 256]);
+        pci.read_config(6, &mut status);
+        assert_eq!(status[0] & 0x10, 0, "no capability list");
+        assert!(!pci.msix_enabled());
+        assert_eq!(pci.raise(0), Delivery::Nowhere);
+        pci.write_config(4, &[6, 0]);
+        assert!(pci.set_intx(true));
+        pci.reset();
+        pci.write_config(MSIX_CAPABILITY + 2, &MSIX_ENABLE.to_le_bytes());
+        assert!(!pci.msix_enabled() && !pci.has_msix(), "a reset does not bring it back");
     }
 
     #[test]

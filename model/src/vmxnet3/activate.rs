@@ -4,19 +4,20 @@
 //! Sources: vmxnet3_defs.h for the layout; linux vmxnet3_drv.c, vmxnet3_setup_driver_shared, for what drivers fill in.
 
 use crate::host::Host;
-use crate::plane::{Activation, Filters, Rss, RxSetup, TxSetup};
+use crate::plane::{Activation, Filters, Rss, RxDataRing, RxSetup, TxSetup};
 use spec::layout::{Bytes, Declared};
 use spec::profile::{Deviation, Limits, Profile};
 use spec::vmxnet3::command::feature;
 use spec::vmxnet3::shared::{
-    ECR_OFFSET, INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
+    CMD_INFO_OFFSET, CoalesceScheme, ECR_OFFSET, INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET,
+    UPT_FEATURES_OFFSET,
 };
 use spec::vmxnet3::{
-    CELL_BYTES, IntrConf, MAGIC, QUEUE_DESC_BYTES, RssConf, RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf,
-    TxQueueDesc, VariableLenConf,
+    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, IntrConf, MAGIC, QUEUE_DESC_BYTES, RssConf, RxFilterConf, RxQueueConf,
+    RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf,
 };
 
-/// Features that version 1 has; other bits are ignored.
+/// Features that versions 1 to 3 have; other bits are ignored.
 const FEATURES: u64 = feature::RXCSUM | feature::RSS | feature::RXVLAN | feature::LRO;
 
 /// What ACTIVATE_DEV found.
@@ -42,15 +43,31 @@ fn part<T: Declared>(bytes: &[u8], offset: u64) -> Option<T> {
     Some(T::get(bytes.get(offset as usize..)?.get(..T::SIZE)?))
 }
 
-/// The configuration in the shared area at `shared_pa`, or none if any of it is not allowed.
-pub(super) fn read(profile: &Profile, shared_pa: u64, mac: [u8; 6], host: &mut impl Host) -> Option<Configuration> {
+/// What is activated, and by whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'p> {
+    /// What the device is built as.
+    pub profile: &'p Profile,
+    /// Interface version in force.
+    pub version: u8,
+    /// Where the shared area lies.
+    pub shared_pa: u64,
+    /// Current MAC.
+    pub mac: [u8; 6],
+    /// The magic is looked at.
+    pub magic: bool,
+}
+
+/// The configuration in the shared area, or none if any of it is not allowed.
+pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configuration> {
+    let &Asked { profile, version, shared_pa, mac, magic } = asked;
     if shared_pa == 0 {
         return None;
     }
     // Everything a driver writes: some drivers own 720 bytes only, and the events are not looked at.
     let mut area = [0; ECR_OFFSET as usize];
     host.read(shared_pa, &mut area).ok()?;
-    if u32::get(&area) != MAGIC {
+    if magic && u32::get(&area) != MAGIC {
         return None;
     }
     let misc: spec::vmxnet3::MiscConf = part(&area, spec::vmxnet3::DriverShared::LAYOUT.offset("devRead.misc"))?;
@@ -65,13 +82,18 @@ pub(super) fn read(profile: &Profile, shared_pa: u64, mac: [u8; 6], host: &mut i
     let tx_setups = (0..tx).map(|i| tx_queue(limits, table + QUEUE_DESC_BYTES * u64::from(i), host));
     let tx_setups = tx_setups.collect::<Option<Vec<_>>>()?;
     let rx_setups = (tx..tx + rx).map(|i| rx_queue(limits, table + QUEUE_DESC_BYTES * u64::from(i), host));
-    let rx_setups = rx_setups.collect::<Option<Vec<_>>>()?;
+    let (rx_setups, mut rx_data): (Vec<_>, Vec<_>) = rx_setups.collect::<Option<Vec<_>>>()?.into_iter().unzip();
+    // Below version 3 the fields are reserved, and a driver may leave anything there.
+    if version < 3 || rx_data.iter().all(|ring| ring.entry_bytes == 0) {
+        rx_data.clear();
+    }
     let interrupts: IntrConf = part(&area, INTR_CONF_OFFSET)?;
     let filter: RxFilterConf = part(&area, RX_FILTER_OFFSET)?;
     let features = misc.upt_features() & FEATURES;
     let activation = Activation {
         tx: tx_setups,
         rx: rx_setups,
+        rx_data,
         auto_mask: interrupts.auto_mask() != 0,
         intx: false,
         mtu: misc.mtu(),
@@ -112,7 +134,7 @@ fn tx_queue(limits: &Limits, pa: u64, host: &mut impl Host) -> Option<TxSetup> {
     allowed.then_some(setup)
 }
 
-fn rx_queue(limits: &Limits, pa: u64, host: &mut impl Host) -> Option<RxSetup> {
+fn rx_queue(limits: &Limits, pa: u64, host: &mut impl Host) -> Option<(RxSetup, RxDataRing)> {
     let conf: RxQueueConf = get(host, pa.checked_add(RxQueueDesc::LAYOUT.offset("conf")))?;
     let mut setup = RxSetup {
         ring_pa: conf.rx_ring_base_pa(),
@@ -129,7 +151,32 @@ fn rx_queue(limits: &Limits, pa: u64, host: &mut impl Host) -> Option<RxSetup> {
     }
     let allowed = ring_is_allowed(limits, setup.ring_pa[0], setup.ring_size[0], limits.rx_ring)
         && ring_is_allowed(limits, setup.comp_pa, setup.comp_size, limits.rx_comp_ring);
-    allowed.then_some(setup)
+    allowed.then(|| (setup, data_ring(&conf)))
+}
+
+/// The RX data ring of a queue. A driver that got no memory for it leaves one of base and size 0: then there is none.
+///
+/// Source: linux vmxnet3_drv.c, vmxnet3_rq_create.
+fn data_ring(conf: &RxQueueConf) -> RxDataRing {
+    let (pa, entry_bytes) = (conf.rx_data_ring_base_pa(), conf.rx_data_ring_desc_size());
+    let bytes = u64::from(entry_bytes) * u64::from(conf.rx_ring_size()[0]);
+    let allowed = pa != 0
+        && entry_bytes.is_multiple_of(DATA_ENTRY_STEP)
+        && entry_bytes <= DATA_ENTRY_MAX
+        && pa.checked_add(bytes).is_some();
+    if allowed && entry_bytes != 0 { RxDataRing { pa, entry_bytes } } else { RxDataRing::default() }
+}
+
+/// Where SET_COALESCE and GET_COALESCE have their scheme: the words of the command are read once. None where they leave no room.
+pub(super) fn coalesce_pa(shared_pa: u64, host: &mut impl Host) -> Option<u64> {
+    let at: VariableLenConf = get(host, shared_pa.checked_add(CMD_INFO_OFFSET))?;
+    (at.conf_len() as usize >= CoalesceScheme::SIZE).then(|| at.conf_pa())
+}
+
+/// SET_COALESCE: the scheme that the driver wants; none where it is out of reach.
+pub(super) fn coalesce(shared_pa: u64, host: &mut impl Host) -> Option<CoalesceScheme> {
+    let pa = coalesce_pa(shared_pa, host)?;
+    get(host, Some(pa))
 }
 
 /// The multicast table of `filter`. A tail of less than an address is ignored; a table out of reach is empty.

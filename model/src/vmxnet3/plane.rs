@@ -5,15 +5,16 @@
 //! keeps the guest's CPUs out of BAR1 until then. A write that returns nothing is complete.
 //!
 //! Sources: vmxnet3_defs.h, VMXNET3_REG_* and VMXNET3_CMD_*; linux vmxnet3_drv.c for what must be done when a write returns.
-//! Not modelled: versions after 1, wake-up filters, the plug-in block.
+//! Not modelled: versions after 3, wake-up filters, the plug-in block. A coalescing scheme is kept and told, and nothing is delayed by it.
 
 use super::activate;
 use crate::host::Host;
+use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, Reply, Request};
 use spec::layout::Bytes;
 use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::command::{QueueError, ecr};
-use spec::vmxnet3::shared::ECR_OFFSET;
+use spec::vmxnet3::shared::{CoalesceScheme, ECR_OFFSET, coalesce};
 use spec::vmxnet3::{
     Bar1, Command, DEVICE, Lifecycle, QUEUE_DESC_BYTES, QueueStatus, RxQueueCtrl, RxQueueDesc, TxQueueCtrl, TxQueueDesc,
 };
@@ -71,6 +72,8 @@ pub struct PlaneState {
     pub queue_desc_pa: u64,
     /// Vector of events.
     pub event_vector: u8,
+    /// Coalescing scheme in force: disabled until a driver of version 3 sets one.
+    pub coalesce: CoalesceScheme,
     /// The register write that waits.
     pub pending: Option<Pending>,
 }
@@ -93,6 +96,7 @@ impl PlaneState {
             activation: None,
             queue_desc_pa: 0,
             event_vector: 0,
+            coalesce: CoalesceScheme::default(),
             pending: None,
         }
     }
@@ -120,23 +124,33 @@ fn mac_high(mac: [u8; 6]) -> u32 {
 pub struct Plane {
     profile: &'static Profile,
     state: PlaneState,
+    planted: Planted,
 }
 
 impl Plane {
     /// After power-on, link up.
     pub fn new(profile: &'static Profile, permanent_mac: [u8; 6]) -> Self {
-        Self { profile, state: PlaneState::fresh(permanent_mac, true) }
+        Self { profile, state: PlaneState::fresh(permanent_mac, true), planted: Planted::NONE }
     }
 
     /// From a state that was taken before. The caller has checked it as strictly as a guest's own writes.
     pub fn restore(profile: &'static Profile, state: PlaneState) -> Self {
-        Self { profile, state }
+        Self { profile, state, planted: Planted::NONE }
+    }
+
+    /// Plants a bug.
+    pub fn plant(&mut self, planted: Planted) {
+        self.planted = planted;
     }
 
     /// PCI function reset: everything but the permanent MAC and the link is as after power-on. The data plane is the
     /// caller's to reset.
     pub fn function_reset(&mut self) {
+        let mac = self.state.mac;
         self.state = PlaneState::fresh(self.state.permanent_mac, self.state.link_up);
+        if self.planted.is(Mutant::PlaneMacOutlivesReset) {
+            self.state.mac = mac;
+        }
     }
 
     /// What the device is built as.
@@ -197,7 +211,12 @@ impl Plane {
         match reg {
             Bar1::Vrrs => self.select_version(value),
             Bar1::Uvrs => self.state.upt = value & 1 == 1,
-            Bar1::Dsal => self.state.dsal = value,
+            Bar1::Dsal => {
+                self.state.dsal = value;
+                if self.planted.is(Mutant::PlaneAddressInHalves) {
+                    self.state.shared_pa = self.state.shared_pa >> 32 << 32 | u64::from(value);
+                }
+            }
             Bar1::Dsah => return self.set_shared(u64::from(value) << 32 | u64::from(self.state.dsal)),
             Bar1::Cmd => return self.run(Command::from(value), host),
             Bar1::Macl => self.state.macl = value,
@@ -225,7 +244,7 @@ impl Plane {
     pub fn set_link(&mut self, up: bool, host: &mut impl Host) -> Option<Request> {
         let changed = self.state.link_up != up;
         self.state.link_up = up;
-        if changed { self.event(ecr::LINK, host) } else { None }
+        if changed && !self.planted.is(Mutant::PlaneLinkUntold) { self.event(ecr::LINK, host) } else { None }
     }
 
     /// Sets event bits in the shared area and asks for the event vector, while active. The request needs no
@@ -245,6 +264,7 @@ impl Plane {
     }
 
     fn clear_events(&mut self, bits: u32, host: &mut impl Host) {
+        let bits = if self.planted.is(Mutant::PlaneEventsCleared) { u32::MAX } else { bits };
         if let Some(events) = self.events(host).filter(|events| events & bits != 0) {
             put(host, self.state.shared_pa, ECR_OFFSET, &(events & !bits).to_le_bytes());
         }
@@ -288,13 +308,22 @@ impl Plane {
 
     /// The answer of a command that only tells something; 0 for those that do something, and did it.
     fn answer(&self, command: Command) -> u32 {
+        if self.planted.is(Mutant::PlaneSilentWithoutShared) && self.state.shared_pa == 0 {
+            return 0;
+        }
         match command {
+            Command::GetPermMacLo if self.planted.is(Mutant::PlanePermanentMacChanges) => mac_low(self.state.mac),
+            Command::GetConfIntr if self.planted.is(Mutant::PlaneMaskModeActive) => 2 << 2,
             Command::ActivateDev => u32::from(!self.is_active()) * REFUSED,
             Command::GetLink if self.state.link_up => self.profile.link_up,
             Command::GetPermMacLo => mac_low(self.state.permanent_mac),
             Command::GetPermMacHi => mac_high(self.state.permanent_mac),
             Command::GetDidLo => u32::from(DEVICE),
             Command::GetDidHi => REVISION,
+            Command::GetTxdataDescSize if self.planted.is(Mutant::PlaneTxDataSize) => 96,
+            Command::GetTxdataDescSize if self.state.version >= command.since() => {
+                u32::from(self.profile.tx_data_bytes)
+            }
             Command::GetAdaptiveRingInfo => u32::from(self.profile.has(Deviation::AdaptiveRingDisabled)),
             // Unknown and later commands, GET_CONF_INTR (automatic) and the rest: 0 is what every driver takes.
             _ => 0,
@@ -304,7 +333,10 @@ impl Plane {
     /// Runs a command, up to the point where it needs the data plane.
     fn run(&mut self, command: Command, host: &mut impl Host) -> Option<Request> {
         self.state.last_command = command.code();
-        self.state.result = 0;
+        let stops = matches!(command, Command::QuiesceDev | Command::ResetDev);
+        if !(stops && self.planted.is(Mutant::PlaneStopAnswersNothing)) {
+            self.state.result = 0;
+        }
         if command.since() > self.state.version {
             return None;
         }
@@ -317,6 +349,10 @@ impl Plane {
             Command::QuiesceDev => {}
             Command::ResetDev => {
                 self.become_inactive();
+                self.state.coalesce = CoalesceScheme::default();
+                if self.planted.is(Mutant::PlaneVersionForgotten) {
+                    self.state.version = 1;
+                }
                 if self.profile.has(Deviation::ResetForgetsShared) {
                     self.state.shared_pa = 0;
                 }
@@ -335,6 +371,22 @@ impl Plane {
             Command::GetQueueStatus if self.is_active() && !self.profile.has(Deviation::QueueStatusSilent) => {
                 return self.ask(Pending::Command(command), Request::Counters);
             }
+            Command::SetCoalesce if self.is_active() => {
+                // What is out of bounds leaves the scheme as it was.
+                let bounded = !self.planted.is(Mutant::PlaneCoalesceUnbounded);
+                let scheme = activate::coalesce(self.state.shared_pa, host);
+                self.state.coalesce =
+                    scheme.filter(|scheme| !bounded || scheme.is_valid()).unwrap_or(self.state.coalesce);
+            }
+            Command::GetCoalesce if self.is_active() => {
+                if let Some(pa) = activate::coalesce_pa(self.state.shared_pa, host) {
+                    let mut scheme = self.state.coalesce;
+                    if self.planted.is(Mutant::PlaneCoalesceRateZero) {
+                        scheme.set_coal_mode(coalesce::RATE);
+                    }
+                    put(host, pa, 0, &scheme.0);
+                }
+            }
             _ => self.state.result = self.answer(command),
         }
         None
@@ -347,7 +399,15 @@ impl Plane {
             self.state.mac = self.state.permanent_mac;
         }
         let was_active = self.is_active();
-        let Some(found) = activate::read(self.profile, self.state.shared_pa, self.state.mac, host) else {
+        let any_version = self.planted.is(Mutant::PlaneDataRingAnyVersion);
+        let asked = activate::Asked {
+            profile: self.profile,
+            version: if any_version { u8::MAX } else { self.state.version },
+            shared_pa: self.state.shared_pa,
+            mac: self.state.mac,
+            magic: !self.planted.is(Mutant::PlaneMagicIgnored),
+        };
+        let Some(found) = activate::read(&asked, host) else {
             self.state.lifecycle = self.state.lifecycle.after(Command::ActivateDev, false);
             self.state.activation = None;
             self.state.result = REFUSED;

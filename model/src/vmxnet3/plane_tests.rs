@@ -3,9 +3,12 @@
 use super::*;
 use crate::host::Bare;
 use crate::memory::Memory;
+use crate::plane::RxDataRing;
 use crate::vmxnet3::Body;
 use proptest::prelude::*;
+use spec::profile::Offer;
 use spec::vmxnet3::command::{feature, rx_mode};
+use spec::vmxnet3::shared::CMD_INFO_OFFSET;
 use spec::vmxnet3::{DriverShared, MAGIC, RssConf, RxStats, TxStats, VariableLenConf};
 
 const PERMANENT: [u8; 6] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
@@ -431,6 +434,58 @@ fn commands_of_later_versions_and_unknown_ones_change_nothing_and_answer_zero() 
     }
 }
 
+fn newest(profile: &'static Profile) -> &'static Profile {
+    profile.offering(Offer { version: Offer::NEWEST, ..profile.offer() }).unwrap()
+}
+
+#[test]
+fn data_rings_count_from_version_3_where_base_and_size_are_there_and_right() {
+    let ring = |pa, entry_bytes| RxDataRing { pa, entry_bytes };
+    for (version, base, bytes, expected) in [
+        (3, 0x14_0000, 128, Some(ring(0x14_0000, 128))),
+        (3, 0x14_0001, 2048, Some(ring(0x14_0001, 2048))),
+        (3, 0, 128, None),
+        (3, 0x14_0000, 0, None),
+        (3, 0x14_0000, 100, None),
+        (3, 0x14_0000, 2112, None),
+        (3, u64::MAX - 8192, 128, Some(ring(u64::MAX - 8192, 128))),
+        (3, u64::MAX - 8191, 128, None),
+        (2, 0x14_0000, 128, None),
+        (1, 0x14_0000, 128, None),
+    ] {
+        let mut rig = Rig::new(newest(&Profile::REFERENCE));
+        rig.write(Bar1::Vrrs, 1 << (version - 1));
+        let mut desc: RxQueueDesc = rig.host.memory.get(QUEUES + 512).unwrap();
+        let mut conf = desc.conf();
+        conf.set_rx_data_ring_base_pa(base);
+        conf.set_rx_data_ring_desc_size(bytes);
+        desc.set_conf(conf);
+        rig.host.memory.put(QUEUES + 512, desc).unwrap();
+        rig.set_shared(SHARED);
+        assert_eq!(rig.command(Command::ActivateDev), 0, "{base:#x} {bytes}");
+        let found = rig.plane.activation().unwrap().rx_data.clone();
+        assert_eq!(found, expected.map_or(vec![], |ring| vec![RxDataRing::default(), ring]), "{base:#x} {bytes}");
+    }
+}
+
+#[test]
+fn a_coalescing_scheme_out_of_reach_is_neither_set_nor_told() {
+    let mut rig = Rig::new(newest(&Profile::REFERENCE));
+    rig.write(Bar1::Vrrs, 4);
+    rig.set_shared(SHARED);
+    assert_eq!(rig.command(Command::ActivateDev), 0);
+    let mut words = VariableLenConf::default();
+    words.set_conf_len(16);
+    for pa in [END, END - 15, u64::MAX, u64::MAX - 15] {
+        words.set_conf_pa(pa);
+        rig.host.memory.put(SHARED + CMD_INFO_OFFSET, words).unwrap();
+        let before = rig.host.clone();
+        assert_eq!((rig.command(Command::SetCoalesce), rig.command(Command::GetCoalesce)), (0, 0));
+        assert_eq!(rig.host.memory, before.memory);
+        assert_eq!(rig.plane.state().coalesce, CoalesceScheme::default());
+    }
+}
+
 #[test]
 fn a_version_is_selected_by_one_offered_bit_until_a_function_reset() {
     let mut rig = Rig::new(&Profile::REFERENCE);
@@ -450,10 +505,13 @@ proptest! {
     #[test]
     fn any_registers_and_any_shared_area_are_survived(
         profile in prop::sample::select(Profile::ALL),
+        newest: bool,
         ops in prop::collection::vec((0u32..14, any::<u32>(), 0u64..END, any::<[u8; 4]>(), 0u8..6), 1..80)
     ) {
+        let profile = if newest { self::newest(profile) } else { profile };
         let mut rig = Rig::new(profile);
         let mut body = Body::new(profile);
+        rig.write(Bar1::Vrrs, 4);
         rig.set_shared(SHARED);
         for (reg, value, pa, bytes, kind) in ops {
             let (reg, value) = match kind {

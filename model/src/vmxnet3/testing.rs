@@ -104,6 +104,8 @@ pub fn transport_is_right(frame: &[u8]) -> bool {
 pub const RING: u32 = 4;
 const BASE: u64 = 0x1_0000;
 const BUFFERS: u64 = 0x2_0000;
+/// Room for an RX data ring with entries of up to 256 bytes.
+pub const DATA_RING: u64 = BASE + 0x4800;
 
 /// A guest with one queue pair, rings of [`RING`], as far as a test of the data plane needs one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Registers, commands, activation, lifecycle and saved state of VMXNET3 on version 1.
+//! Registers, commands, activation, lifecycle and saved state of VMXNET3 on versions 1 to 3.
 
 use super::Judge::{Case, Driver, Monitor, Property};
 use super::Strength::{Inferred, Observed, Stated};
@@ -166,6 +166,34 @@ pub const TABLE: &[Clause] = &[
         Case,
         "GET_CONF_INTR answers type and mask mode in bits 3:0, never mask mode 2",
         "linux vmxnet3_drv.c, vmxnet3_alloc_intr_resources",
+    ),
+    row(
+        "VMX-V3-001",
+        Stated,
+        Case,
+        "from version 3 GET_TXDATA_DESC_SIZE answers 0 or a multiple of 64 from 128 to 2048",
+        "linux vmxnet3_drv.c, vmxnet3_open; dpdk vmxnet3_ethdev.c, eth_vmxnet3_txdata_get",
+    ),
+    row(
+        "VMX-V3-003",
+        Stated,
+        Case,
+        "while active GET_COALESCE writes the 16 bytes of the scheme in force at confPA; a rate is never out of 100 to 100000",
+        "linux vmxnet3_drv.c, vmxnet3_init_coalesce; vmxnet3_ethtool.c, vmxnet3_get_coalesce, which divides by it",
+    ),
+    row(
+        "VMX-V3-004",
+        Stated,
+        Case,
+        "below version 3 cmdInfo and the fields of the RX data ring mean nothing",
+        "vmxnet3_defs.h, Vmxnet3_DriverShared, Vmxnet3_RxQueueConf; linux vmxnet3_drv.c, VMXNET3_VERSION_GE_3",
+    ),
+    row(
+        "VMX-V3-005",
+        Inferred,
+        Case,
+        "SET_COALESCE puts a scheme within its bounds into force, until the next or RESET_DEV, and ignores any other",
+        "linux vmxnet3_ethtool.c, vmxnet3_set_coalesce; vmxnet3_drv.c, vmxnet3_activate_dev, which sets it anew",
     ),
     row(
         "VMX-ACT-001",

@@ -1,4 +1,4 @@
-//! The data path of VMXNET3 on version 1: memory, transmit, receive, filters, steering, interrupts.
+//! The data path of VMXNET3 on versions 1 to 3: memory, transmit, receive, filters, steering, interrupts.
 
 use super::Judge::{Case, Monitor};
 use super::Strength::{Inferred, Observed, Stated};
@@ -10,7 +10,8 @@ pub const TABLE: &[Clause] = &[
         "VMX-SHM-004",
         Stated,
         Monitor,
-        "the device writes completions, receive buffers, events, control, status and statistics words, and nothing else",
+        "the device writes completions, receive buffers and data entries, events, control, status and statistics words, the answer of \
+         GET_COALESCE, and nothing else",
         "vmxnet3_defs.h, Vmxnet3_DriverShared, Vmxnet3_TxQueueDesc, Vmxnet3_RxQueueDesc",
     ),
     row(
@@ -111,6 +112,20 @@ pub const TABLE: &[Clause] = &[
         Monitor,
         "a wanted tag is inserted after the addresses, uncounted in offsets",
         "linux vmxnet3_drv.c, vmxnet3_tq_xmit",
+    ),
+    row(
+        "VMX-TX-021",
+        Stated,
+        Case,
+        "headers in the TX data ring, at any size of entry, are sent as from any other memory",
+        "linux vmxnet3_drv.c, vmxnet3_map_pkt",
+    ),
+    row(
+        "VMX-V3-002",
+        Stated,
+        Monitor,
+        "a completion names the RX data ring only where the driver gave one, for a frame that fits an entry whole",
+        "linux vmxnet3_drv.c, vmxnet3_rq_rx_complete, BUG_ON; that the device need not use the ring is inferred",
     ),
     row(
         "VMX-RX-001",

@@ -1,6 +1,6 @@
 //! Isolation: every access of the device lies in what the guest gave it, at a time when it may. Needs to see accesses.
 
-use super::ids::{ISO_001, LIF_001, LIF_005, RX_001, RX_008, SHM_004, SHM_005, TX_011};
+use super::ids::{ISO_001, LIF_001, LIF_005, RX_001, RX_008, SHM_004, SHM_005, TX_011, V3_002};
 use super::layout::{Phase, Rings, inside, touches};
 use super::ledger::{Ledger, What};
 use super::{rx, tx};
@@ -24,6 +24,8 @@ const FETCHED: usize = 16384;
 pub(super) struct Judge {
     /// A command was written and the guest has not gone on: what it names may be read.
     pub commanded: bool,
+    /// Where the command under way writes its answer: address and bytes.
+    pub answer: Option<(u64, u64)>,
     /// Where the last write to a buffer went: queue and ring.
     hint: (usize, usize),
     /// Buffers that fetched descriptors named, TX and RX, latest last: what counts where the guest breaks the rules itself.
@@ -116,7 +118,10 @@ impl Judge {
         if self.hostile && fetched.any(|&(a, n)| inside(pa, bytes.len(), a, n.into())) {
             return;
         }
-        if self.fill(pa, bytes.len(), what, rx, ledger) {
+        if self.fill(pa, bytes.len(), what, rx, ledger) || copy(pa, bytes.len(), what, rings, rx, ledger) {
+            return;
+        }
+        if self.answer.is_some_and(|(base, size)| inside(pa, bytes.len(), base, size)) {
             return;
         }
         if event && inside(pa, bytes.len(), rings.shared.wrapping_add(ECR_OFFSET), 4) {
@@ -163,6 +168,24 @@ impl Judge {
         ledger.violated(ISO_001, what);
         ledger.violated(RX_001, what);
     }
+}
+
+/// Notes a write to an entry of a data ring whose descriptor is posted. False where it starts in none.
+fn copy(pa: u64, len: usize, what: What, rings: &Rings, rx: &mut rx::Judge, ledger: &mut Ledger) -> bool {
+    for (setup, queue) in rings.rx.iter().zip(&mut rx.queues) {
+        let Some((index, offset)) = setup.data.entry(pa, setup.rings[0].cells) else { continue };
+        let Some(buffer) = queue.posted[0].iter_mut().find(|buffer| buffer.posting.index == index) else { continue };
+        let end = u64::from(offset) + len as u64;
+        if end > u64::from(setup.data.entry_bytes) {
+            ledger.premise(V3_002);
+            ledger.violated(V3_002, what);
+        }
+        if offset == 0 || offset <= buffer.copied {
+            buffer.copied = end.min(u64::from(setup.data.entry_bytes)) as u32;
+        }
+        return true;
+    }
+    false
 }
 
 /// Notes a write to one of `buffers`, if it starts there.

@@ -27,6 +27,7 @@ ids! {
     TX_017 = "VMX-TX-017";
     TX_018 = "VMX-TX-018";
     TX_020 = "VMX-TX-020";
+    V3_002 = "VMX-V3-002";
     RX_001 = "VMX-RX-001";
     RX_003 = "VMX-RX-003";
     RX_004 = "VMX-RX-004";

@@ -4,7 +4,9 @@ use super::filter::Filter;
 use super::rss::Rss;
 use crate::event::GuestView;
 use crate::layout::{Bytes, Declared};
-use crate::vmxnet3::shared::{INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
+use crate::vmxnet3::shared::{
+    CMD_INFO_OFFSET, CoalesceScheme, INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
+};
 use crate::vmxnet3::{
     CELL_BYTES, Command, DriverShared, IntrConf, MAGIC, MAX_RX_QUEUES, MAX_TX_QUEUES, MiscConf, QUEUE_DESC_BYTES,
     RssConf, RxFilterConf, RxQueueDesc, TxQueueDesc, VariableLenConf,
@@ -97,11 +99,37 @@ pub struct TxQueue {
     pub vector: u8,
 }
 
+/// The RX data ring of a queue: an entry a descriptor of ring 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DataRing {
+    /// Guest-physical base.
+    pub pa: u64,
+    /// Bytes of an entry; 0 where there is no ring.
+    pub entry_bytes: u32,
+}
+
+impl DataRing {
+    /// Address of an entry.
+    #[inline]
+    pub fn at(&self, index: u32) -> u64 {
+        self.pa.wrapping_add(u64::from(index) * u64::from(self.entry_bytes))
+    }
+
+    /// The entry that the byte at `pa` lies in and its place there, in a ring of `entries`.
+    #[inline]
+    pub fn entry(&self, pa: u64, entries: u32) -> Option<(u32, u32)> {
+        let (offset, each) = (pa.wrapping_sub(self.pa), u64::from(self.entry_bytes));
+        (offset < each * u64::from(entries)).then(|| ((offset / each) as u32, (offset % each) as u32))
+    }
+}
+
 /// A configured RX queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RxQueue {
     /// Ring 0 and ring 1.
     pub rings: [Area; 2],
+    /// Data ring, from version 3.
+    pub data: DataRing,
     /// Completions.
     pub comp: Area,
     /// Vector of completions.
@@ -120,7 +148,7 @@ pub enum Phase {
     Active,
     /// QUIESCE_DEV or RESET_DEV was written; the guest has not gone on yet, so what is under way may still end.
     Stopping,
-    /// Activated while active, or given another shared area: which rings count cannot be told. Nothing is judged.
+    /// Activated while active, given another shared area, or restored: which rings count cannot be told. Nothing is judged.
     Unknown,
 }
 
@@ -129,6 +157,8 @@ pub enum Phase {
 pub struct Rings {
     /// How far the guest has brought the device.
     pub phase: Phase,
+    /// Version selected through VRRS; 0 before any is, which counts as 1.
+    pub version: u8,
     /// Shared area; 0 is none.
     pub shared: u64,
     /// Queue table.
@@ -175,6 +205,18 @@ impl Rings {
         pa < self.span.1 && pa.saturating_add(len as u64) > self.span.0
     }
 
+    pub(super) fn write_vrrs(&mut self, value: u32) {
+        if value.is_power_of_two() {
+            self.version = value.trailing_zeros() as u8 + 1;
+        }
+    }
+
+    /// Where GET_COALESCE writes, from version 3.
+    pub(super) fn coalesce_pa(&self, memory: &dyn GuestView) -> Option<u64> {
+        let words = at::<VariableLenConf>(memory, self.shared, CMD_INFO_OFFSET).filter(|_| self.version >= 3)?;
+        (words.conf_len() as usize >= CoalesceScheme::SIZE).then(|| words.conf_pa())
+    }
+
     pub(super) fn write_dsal(&mut self, value: u32) {
         self.dsal = value;
     }
@@ -202,6 +244,11 @@ impl Rings {
 
     pub(super) fn function_reset(&mut self) {
         *self = Self::default();
+    }
+
+    /// A state saved elsewhere: nothing is known until the guest resets the device or withdraws the shared area.
+    pub(super) fn restored(&mut self) {
+        *self = Self { phase: Phase::Unknown, ..Self::default() };
     }
 
     /// ACTIVATE_DEV: reads the configuration. `None` leaves nothing to follow; the device is expected to refuse.
@@ -236,7 +283,12 @@ impl Rings {
             if !usable(rings[0]) || rings[1].cells > MAX_CELLS || !usable(comp) {
                 return None;
             }
-            self.rx.push(RxQueue { rings, comp, vector: conf.intr_idx() });
+            let mut data = DataRing::default();
+            if self.version >= 3 && conf.rx_data_ring_base_pa() != 0 {
+                data.pa = conf.rx_data_ring_base_pa();
+                data.entry_bytes = conf.rx_data_ring_desc_size().into();
+            }
+            self.rx.push(RxQueue { rings, data, comp, vector: conf.intr_idx() });
         }
         self.auto_mask = intr.auto_mask() != 0;
         self.event_vector = intr.event_intr_idx();

@@ -5,8 +5,9 @@ use super::layout::{Phase, Rings, at};
 use super::posting::{RxPosting, TxPosting};
 use super::{Eyes, Judges, Link, What};
 use crate::event::{Bar, Effect, GuestView, Stimulus, Tap};
+use crate::layout::Bytes;
 use crate::vmxnet3::command::ecr;
-use crate::vmxnet3::shared::ECR_OFFSET;
+use crate::vmxnet3::shared::{CoalesceScheme, ECR_OFFSET};
 use crate::vmxnet3::{Bar0, Bar1, Command};
 
 /// What judges judge.
@@ -178,6 +179,7 @@ impl Judges {
     /// The guest runs again: a command that was under way has ended.
     fn guest_goes_on(&mut self, memory: &dyn GuestView) {
         self.access.commanded = false;
+        self.access.answer = None;
         if self.stats.due {
             self.judge(Observation::Counters, memory);
         }
@@ -218,6 +220,10 @@ impl Judges {
                     self.observe(Observation::Stopped { reset }, memory);
                 }
             }
+            Command::GetCoalesce => {
+                let bytes = CoalesceScheme::SIZE as u64;
+                self.access.answer = self.rings.coalesce_pa(memory).map(|pa| (pa, bytes));
+            }
             Command::GetStats if self.rings.live() => {
                 self.stats.due = true;
                 self.stats.quiet = self.quiet;
@@ -247,6 +253,7 @@ impl Judges {
                 _ => {}
             },
             Bar::Bar1 => match Bar1::decode(offset) {
+                Some(Bar1::Vrrs) => self.rings.write_vrrs(value),
                 Some(Bar1::Dsal) => self.rings.write_dsal(value),
                 Some(Bar1::Dsah) => {
                     let was = self.rings.phase;
@@ -401,6 +408,13 @@ impl Tap for Judges {
                 self.rings.function_reset();
                 self.ecr = 0;
                 self.observe(Observation::Stopped { reset: true }, memory);
+            }
+            Stimulus::Restored => {
+                self.guest_goes_on(memory);
+                self.rings.restored();
+                self.ecr = 0;
+                self.observe(Observation::Stopped { reset: true }, memory);
+                self.wake.restored();
             }
             Stimulus::Switched { .. } => {
                 self.quiet = false;

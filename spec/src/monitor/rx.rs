@@ -4,7 +4,7 @@
 use super::filter::{TAG, Verdict};
 use super::ids::{
     CFG_001, CMP_001, CON_002, FLT_001, FLT_004, FLT_005, ORD_001, RSS_001, RSS_002, RX_003, RX_004, RX_005, RX_006,
-    RX_007, RX_008, RX_009, RX_010, RX_011, RX_013, RX_015, RX_016, RX_017, RX_018, RX_019, WAK_001,
+    RX_007, RX_008, RX_009, RX_010, RX_011, RX_013, RX_015, RX_016, RX_017, RX_018, RX_019, V3_002, WAK_001,
 };
 use super::layout::{Cursor, Rings};
 use super::ledger::{Ledger, What};
@@ -31,6 +31,8 @@ pub(super) struct Buffer {
     mapped: bool,
     /// Bytes written to it, from its start.
     pub written: u32,
+    /// Bytes written to the entry of the data ring that goes with it, from its start.
+    pub copied: u32,
 }
 
 /// A frame on its way.
@@ -153,7 +155,7 @@ impl Judge {
     pub fn posted(&mut self, q: usize, ring: usize, posting: RxPosting, memory: &dyn GuestView) {
         let mapped = memory.slice(posting.addr, posting.len as usize).is_some();
         let posted = &mut self.queues[q].posted[ring];
-        posted.push_back(Buffer { posting, mapped, written: 0 });
+        posted.push_back(Buffer { posting, mapped, written: 0, copied: 0 });
         if posted.len() > MOST {
             posted.pop_front();
         }
@@ -243,7 +245,13 @@ impl Judge {
             generation: expected.generation,
         });
         queue.comp.advance(rings.rx[q].comp.cells);
-        let ring = if usize::from(c.rq_id()) == q {
+        let data = rings.rx[q].data;
+        let copied = usize::from(c.rq_id()) == q + 2 * n;
+        if copied || data.entry_bytes != 0 {
+            let entry = c.sop() && c.eop() && u32::from(c.len()) <= data.entry_bytes;
+            ledger.check(V3_002, !copied || entry, || bad);
+        }
+        let ring = if usize::from(c.rq_id()) == q || (copied && data.entry_bytes != 0) {
             0
         } else if usize::from(c.rq_id()) == q + n {
             1
@@ -268,7 +276,7 @@ impl Judge {
         }
         let len = u32::from(c.len());
         let index = u32::from(c.rxd_idx());
-        let swapped = queue.fits_other(ring, index, len, c.sop(), snooped);
+        let swapped = !copied && queue.fits_other(ring, index, len, c.sop(), snooped);
         let taken = take(&mut queue.posted[ring], index, rings.rx[q].rings[ring].cells);
         ledger.check(RX_005, taken.is_some(), || bad);
         let Some(buffer) = taken else {
@@ -284,15 +292,17 @@ impl Judge {
         if swapped && (!placed || (snooped && buffer.written < len)) {
             ledger.violated(RX_007, bad);
         }
-        ledger.check(RX_008, len >= 1 && len <= buffer.posting.len, || bad);
+        let (addr, room) =
+            if copied { (data.at(index), data.entry_bytes) } else { (buffer.posting.addr, buffer.posting.len) };
+        ledger.check(RX_008, len >= 1 && len <= room, || bad);
         if snooped {
-            let written = buffer.written;
+            let written = if copied { buffer.copied } else { buffer.written };
             ledger.check(RX_010, written >= len, || What::Unwritten { queue: id, written, len });
             queue.open.spoilt |= written < len;
         }
         queue.open.buffers += 1;
-        queue.open.spoilt |= len > buffer.posting.len;
-        queue.open.pieces.push((buffer.posting.addr, len));
+        queue.open.spoilt |= len > room;
+        queue.open.pieces.push((addr, len));
         if rings.max_rx_sg != 0 {
             ledger.check(RX_011, queue.open.buffers <= u32::from(rings.max_rx_sg), || bad);
         }

@@ -120,11 +120,13 @@ pub(super) struct Judge {
     intx: bool,
     /// Something waits for the next idle point.
     busy: bool,
+    /// Masks and causes came with a restored state: nothing is judged until a reset.
+    blind: bool,
 }
 
 impl Default for Judge {
     fn default() -> Self {
-        Self { vectors: [Vector::default(); MAX_VECTORS], line: false, intx: false, busy: false }
+        Self { vectors: [Vector::default(); MAX_VECTORS], line: false, intx: false, busy: false, blind: false }
     }
 }
 
@@ -159,6 +161,11 @@ impl Judge {
         }
     }
 
+    /// A state came from elsewhere: masks and causes with it, unseen.
+    pub fn restored(&mut self) {
+        *self = Self { blind: true, ..Self::default() };
+    }
+
     /// A new activation, or its end: completions of the old one wake nobody.
     pub fn forget(&mut self) {
         for v in &mut self.vectors {
@@ -181,6 +188,9 @@ impl Judge {
     /// The guest read a register of BAR0: writes before it have taken effect.
     pub fn read_bar0(&mut self, offset: u32, value: u32, ledger: &mut Ledger) {
         self.vectors.iter_mut().for_each(Vector::settle);
+        if self.blind {
+            return;
+        }
         let Some(Bar0::Imr(i)) = Bar0::decode(offset) else { return };
         if let Some(v) = self.vectors.get_mut(usize::from(i)) {
             let read = Mask::written(value);
@@ -196,6 +206,9 @@ impl Judge {
 
     /// A vector was raised.
     pub fn raised(&mut self, index: u16, rings: &Rings, ledger: &mut Ledger) {
+        if self.blind {
+            return;
+        }
         ledger.premise(INT_001);
         ledger.premise(INT_002);
         let what = What::Raised { vector: index };
@@ -240,7 +253,7 @@ impl Judge {
     /// The INTx line changed.
     pub fn line(&mut self, asserted: bool, ledger: &mut Ledger) {
         self.intx = true;
-        if asserted && !self.line {
+        if !self.blind && asserted && !self.line {
             self.busy = true;
             ledger.premise(INT_001);
             let v = &mut self.vectors[0];
@@ -277,7 +290,7 @@ impl Judge {
 
     /// Nothing more can happen.
     pub fn idle(&mut self, rings: &Rings, ledger: &mut Ledger) {
-        if !self.busy {
+        if !self.busy || self.blind {
             return;
         }
         self.busy = false;
@@ -338,6 +351,16 @@ mod tests {
             assert!(broken(&mut Judge::default(), &writes, count).is_empty());
             assert_eq!(broken(&mut Judge::default(), &writes, count + 1), ["VMX-INT-003"]);
         }
+    }
+
+    #[test]
+    fn a_restored_state_excuses_what_it_may_have_brought_until_a_reset() {
+        let mut judge = Judge::default();
+        assert_eq!(broken(&mut judge, &[1], 1), ["VMX-INT-002"]);
+        judge.restored();
+        assert!(broken(&mut judge, &[1], 1).is_empty());
+        judge.reset();
+        assert_eq!(broken(&mut judge, &[1], 1), ["VMX-INT-002"]);
     }
 
     #[test]

@@ -38,6 +38,12 @@ pub const CELL_BYTES: u64 = 16;
 pub const QUEUE_DESC_BYTES: u64 = 256;
 /// Bytes of the shared area that a device below version 6 may touch. Source: vmxnet3_defs.h, Vmxnet3_DriverShared up to cmdInfo.
 pub const SHARED_BYTES_V1: u64 = 720;
+/// Entries of data rings are a multiple of this many bytes, from version 3. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_SIZE_ALIGN.
+pub const DATA_ENTRY_STEP: u16 = 64;
+/// Smallest entry of a TX data ring, and its size below version 3, bytes. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_MIN_SIZE.
+pub const TX_DATA_ENTRY_MIN: u16 = 128;
+/// Largest entry of a data ring, bytes. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_MAX_SIZE, VMXNET3_RXDATA_DESC_MAX_SIZE.
+pub const DATA_ENTRY_MAX: u16 = 2048;
 /// Interrupt vectors below version 6. Source: vmxnet3_defs.h, VMXNET3_MAX_INTRS.
 pub const MAX_VECTORS: usize = 25;
 /// TX queues below version 6. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.

@@ -172,6 +172,8 @@ crate::layout! {
 
 /// Byte offset of `ecr` in the shared area.
 pub const ECR_OFFSET: u64 = DriverShared::LAYOUT.offset("ecr");
+/// Byte offset of `cu.cmdInfo`, 16 bytes, from version 3.
+pub const CMD_INFO_OFFSET: u64 = DriverShared::LAYOUT.offset("cu.cmdInfo");
 /// Byte offset of `devRead.misc.uptFeatures`.
 pub const UPT_FEATURES_OFFSET: u64 =
     DriverShared::LAYOUT.offset("devRead.misc") + MiscConf::LAYOUT.offset("uptFeatures");
@@ -245,5 +247,36 @@ crate::layout! {
         [0..4] coal_mode, set_coal_mode: u32 = "coalMode";
         /// Rate in interrupts a second, or three depths.
         [4..16] coal_para, set_coal_para: [u32; 3] = "coalPara";
+    }
+}
+
+/// Values of [`CoalesceScheme::coal_mode`] and their bounds. Source: vmxnet3_defs.h, VMXNET3_COALESCE_*, VMXNET3_COAL_*.
+pub mod coalesce {
+    /// No moderation.
+    pub const DISABLED: u32 = 0;
+    /// The device adapts.
+    pub const ADAPTIVE: u32 = 1;
+    /// By depths: packets sent, their completions, packets received.
+    pub const STATIC: u32 = 2;
+    /// By interrupts a second.
+    pub const RATE: u32 = 3;
+    /// Lowest and highest rate, interrupts a second.
+    pub const RATES: core::ops::RangeInclusive<u32> = 100..=100_000;
+    /// Largest depth.
+    pub const MOST_DEPTH: u32 = 128;
+}
+
+impl CoalesceScheme {
+    /// Mode and parameters are within their bounds: nothing else is ever in force. Linux divides by the rate it is told.
+    ///
+    /// Source: linux vmxnet3_ethtool.c, vmxnet3_set_coalesce and vmxnet3_get_coalesce.
+    pub fn is_valid(&self) -> bool {
+        let [rate, ..] = self.coal_para();
+        match self.coal_mode() {
+            coalesce::DISABLED | coalesce::ADAPTIVE => true,
+            coalesce::STATIC => self.coal_para().iter().all(|&depth| depth <= coalesce::MOST_DEPTH),
+            coalesce::RATE => coalesce::RATES.contains(&rate),
+            _ => false,
+        }
     }
 }

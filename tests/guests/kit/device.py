@@ -16,6 +16,7 @@ from kit.peer import Peer
 
 DEVICES = ("qemu", "software", "adapter", "switching")
 MAC = "52:54:00:12:34:56"
+HOSTS = ("a", "b")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Device:
     """A device with its wire, up for as long as the context lasts.
 
     `wire` names the other end: `responder` (inside `vnic serve`; behind a datagram socket for QEMU's own device), `dgram` (the
-    same responder behind a datagram socket for any device) or `peer` (the test itself).
+    same responder behind a datagram socket for any device), `peer` (the test itself) or `hosts`: two servers, `a` and `b`, behind
+    a front, and between them and the responder a fabric.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class Device:
         self.wire, self.tftp, self.capture, self.record = wire, tftp, capture, record
         self.peer: Peer | None = None
         self.server: Server | None = None
+        self._others: list[Server] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> "Device":
@@ -92,8 +95,10 @@ class Device:
                 self._stack.callback(self.peer.close)
             own = self.config.device == "qemu"
             if self.wire == "dgram" or own and self.wire == "responder":
-                self._start([self._bridge(), f"dgram:{outer},{guest_end}", self._responder()], "bridge.log", outer)
-            if not own:
+                self._fabric([f"dgram:{outer},{guest_end}", self._responder()], outer)
+            if self.wire == "hosts" and not own:
+                self._hosts()
+            elif not own:
                 spec = self._responder() if self.wire == "responder" else f"dgram:{guest_end},{outer}"
                 self.server = self._start(self._serve(spec), "serve.log", self.folder / "vu")
         except BaseException:
@@ -113,14 +118,30 @@ class Device:
     def _responder(self) -> str:
         return "responder" + (f":10.0.2.2/24,tftp={self.tftp}" if self.tftp else "")
 
-    def _bridge(self) -> str:
-        return str(self.vnic.parent / "bridge")
+    def _fabric(self, ports: list[str], made: Path) -> None:
+        """Joins the ports."""
+        words = [word for port in ports for word in ("--port", port)]
+        command = [str(self.vnic), "fabric", "--control", str(self.folder / "fabric.control"), *words]
+        self._others.append(self._start(command, "fabric.log", made))
 
-    def _serve(self, spec: str) -> list[str]:
+    def _hosts(self) -> None:
+        """Two hosts, the fabric and the front, which starts with host `a`."""
+        captured = f"+pcapng:{self.folder}/wire.pcapng" if self.capture else ""
+        uplinks = [f"stream-listen:{self.folder}/up-{name}" for name in HOSTS]
+        self._fabric([*uplinks, self._responder() + captured], self.folder / "up-b")
+        for name in HOSTS:
+            command = self._serve(f"switch:{name},stream:{self.folder}/up-{name}", name, capture=False)
+            self._others.append(self._start(command, f"serve-{name}.log", self.folder / name))
+        front = ["--socket", str(self.folder / "vu"), "--control", str(self.folder / "control"), "--host", str(self.folder / "a")]
+        self.server = self._start([str(self.vnic), "front", *front], "serve.log", self.folder / "vu")
+
+    def _serve(self, spec: str, name: str = "vu", capture: bool = True) -> list[str]:
+        control = "control" if name == "vu" else f"{name}.control"
+        path = "trapped" if self.wire == "hosts" else self.config.path
         return [
-            str(self.vnic), "serve", "--device", self.config.device, "--path", self.config.path,
-            "--socket", str(self.folder / "vu"), "--control", str(self.folder / "control"),
-            "--wire", spec, *(["--pcap", str(self.folder / "wire.pcapng")] if self.capture else []),
+            str(self.vnic), "serve", "--device", self.config.device, "--path", path,
+            "--socket", str(self.folder / name), "--control", str(self.folder / control),
+            "--wire", spec, *(["--pcap", str(self.folder / "wire.pcapng")] if self.capture and capture else []),
             *(["--record", str(self.record)] if self.record else []),
         ]  # fmt: skip
 
@@ -146,13 +167,14 @@ class Device:
         }
         return ["-device", json.dumps(options)]
 
-    def control(self, do: str, **arguments: object) -> dict[str, Any]:
-        """One request to the served device's control socket, its answer; a refusal is an answer too."""
+    def control(self, do: str, at: str = "control", **arguments: object) -> dict[str, Any]:
+        """One request to the served device's control socket, its answer; a refusal is an answer too. `at` names the socket of a host,
+        `a.control` or `b.control`, or of the fabric, `fabric.control`."""
         if not self.server:
             raise Failed("this device has no control socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(20)
-            client.connect(str(self.folder / "control"))
+            client.connect(str(self.folder / at))
             client.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
             with client.makefile("rb") as lines:
                 line = lines.readline()
@@ -164,5 +186,6 @@ class Device:
         return answer
 
     def alive(self) -> bool:
-        """Whether the serving process still runs; QEMU's own device lives with QEMU."""
-        return self.server is None or self.server.process.poll() is None
+        """Whether the serving processes still run; QEMU's own device lives with QEMU."""
+        servers = [*self._others, *([self.server] if self.server else [])]
+        return all(server.process.poll() is None for server in servers)

@@ -67,8 +67,8 @@ def prepare(folder: str | None) -> Lab:
 
 
 def build_vnic() -> Path:
-    """The `vnic` command built from this checkout in the release profile, and `bridge` beside it."""
-    command = ["cargo", "build", "--release", "--quiet", "--package", "vnic", "--package", "bridge", "--bins"]
+    """The `vnic` command built from this checkout in the release profile."""
+    command = ["cargo", "build", "--release", "--quiet", "--package", "vnic", "--bins"]
     if subprocess.run(command, cwd=REPOSITORY, check=False).returncode != 0:
         raise Trouble("the vnic command does not build")
     return Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).absolute() / "release/vnic"

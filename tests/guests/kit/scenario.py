@@ -37,6 +37,7 @@ PAIRS4 = Group("4 pairs", smp=4, memory_mib=512)
 INTX = Group("intx", append="pci=nomsi")
 FILTERS = Group("filters", wire="peer")
 SWITCHING = Group("switching")
+MOVING = Group("moving", wire="hosts")
 IPXE = Group("ipxe", firmware=True, any_kernel=True)
 DPDK = Group("dpdk", smp=2, memory_mib=768, append="hugepages=160", dpdk=True, wire="peer", any_kernel=True)
 
@@ -134,4 +135,4 @@ def scenario(group: Group, name: str, devices: tuple[str, ...] = (), seconds: fl
     return register
 
 
-__all__ = ["ALL", "DPDK", "FILTERS", "INTX", "IPXE", "PAIRS2", "PAIRS4", "PLAIN", "SWITCHING", "It", "Scenario", "scenario"]
+__all__ = ["ALL", "DPDK", "FILTERS", "INTX", "IPXE", "MOVING", "PAIRS2", "PAIRS4", "PLAIN", "SWITCHING", "It", "Scenario", "scenario"]

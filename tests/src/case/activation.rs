@@ -77,8 +77,8 @@ fn queue_counts(check: &mut Check) {
             counts(bench, tx, rx);
             refused(check, bench, "VMX-ACT-002", "no queue, or one too many, is refused");
         }
-        counts(bench, limits.tx_queues, limits.rx_queues);
         bench.write_structures();
+        counts(bench, limits.tx_queues, limits.rx_queues);
         accepted(check, bench, "VMX-ACT-002", "as many queues as there may be are accepted");
     });
     check.on(Target::Software, &Setup::default(), |check, bench| {

@@ -58,6 +58,9 @@ pub struct Bench {
     pub config: DriverConfig,
     /// Which body [`Bench::start`] leads to.
     pub target: Target,
+    /// Bytes of an entry of the TX data rings that structures name; 0 leaves them out.
+    pub tx_data_bytes: u16,
+    version: u8,
     profile: &'static Profile,
     tx: Vec<TxSide>,
     rx: Vec<RxSide>,
@@ -97,6 +100,8 @@ impl Bench {
             layout,
             config: config.clone(),
             target,
+            tx_data_bytes: 0,
+            version: 1,
             profile,
             next_id: 1,
             stuck: None,
@@ -275,14 +280,17 @@ impl Bench {
         let (layout, config) = (self.layout.clone(), self.config.clone());
         self.store(layout.shared, &layout.shared_image(&config).0[..SHARED_BYTES_V1 as usize]);
         for q in 0..layout.tx.len() {
-            self.store(layout.tx_queue_desc(q), &layout.tx_queue_image(&config, q).0);
+            self.store(
+                layout.tx_queue_desc(q),
+                &layout.tx_queue_image_with(&config, q, self.version, self.tx_data_bytes).0,
+            );
             let area = layout.tx[q];
             self.zero(area.ring, area.ring_size);
             self.zero(area.comp, area.comp_size);
             self.tx[q] = TxSide::default();
         }
         for q in 0..layout.rx.len() {
-            self.store(layout.rx_queue_desc(q), &layout.rx_queue_image(&config, q).0);
+            self.store(layout.rx_queue_desc(q), &layout.rx_queue_image_with(&config, q, self.version).0);
             let area = layout.rx[q];
             self.zero(area.comp, area.comp_size);
             self.rx[q] = RxSide::default();
@@ -332,6 +340,12 @@ impl Bench {
     /// The address that MACL and MACH show, all eight bytes.
     pub fn mac(&mut self) -> u64 {
         u64::from(self.read1(Bar1::Macl)) | u64::from(self.read1(Bar1::Mach)) << 32
+    }
+
+    /// Selects an interface version; structures are written as that version has them from then on.
+    pub fn select(&mut self, version: u8) {
+        self.version = version;
+        self.write1(Bar1::Vrrs, 1 << (version - 1));
     }
 
     /// Installs a shared address.
@@ -505,8 +519,13 @@ impl Bench {
                 break;
             }
             self.rx[queue].comp = at.next(area.comp_size);
-            let ring = usize::from(cell.rq_id() >= queues);
-            let pa = self.rx_buffer(queue, ring, u32::from(cell.rxd_idx()));
+            let copied = cell.rq_id() >= 2 * queues;
+            let ring = usize::from(cell.rq_id() >= queues && !copied);
+            let pa = if copied {
+                area.data + u64::from(cell.rxd_idx()) * u64::from(self.config.rx_data_bytes)
+            } else {
+                self.rx_buffer(queue, ring, u32::from(cell.rxd_idx()))
+            };
             frame.extend_from_slice(self.memory().bytes(pa, usize::from(cell.len())).unwrap_or(&[]));
             self.post_buffer(queue, ring);
             if cell.eop() {

@@ -21,13 +21,14 @@ mod saved;
 mod setup;
 mod status;
 mod undo;
+mod version3;
 mod watch;
 
 use bench::{Bench, Setup};
 use model::mutant::Planted;
 use spec::clause::{Tally, find_index};
 use spec::monitor::{Violation, What};
-use spec::profile::{Deviation, Profile};
+use spec::profile::{Deviation, Offer, Profile};
 
 /// A conversation and what it judges.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,7 @@ pub struct Case {
 pub const ALL: &[&[Case]] = &[
     registers::CASES,
     commands::CASES,
+    version3::CASES,
     activation::CASES,
     restart::CASES,
     lifecycle::CASES,
@@ -198,6 +200,15 @@ impl Check {
         self.target = None;
     }
 
+    /// As [`Check::on`], with a device that offers every version there is. A guest selects one by [`Bench::select`].
+    pub fn on_newest(&mut self, target: Target, setup: &Setup, conversation: impl FnMut(&mut Self, &mut Bench)) {
+        let (profile, device) = (self.profile, self.device);
+        self.profile = newest(profile);
+        self.device = if device == profile { self.profile } else { newest(device) };
+        self.on(target, setup, conversation);
+        (self.profile, self.device) = (profile, device);
+    }
+
     /// Adds what the judges of `bench` saw.
     pub fn close(&mut self, bench: &Bench) {
         if let Some(verdict) = bench.verdict() {
@@ -259,6 +270,13 @@ impl Check {
             self.failures.push(Failure { case: self.case.id, clause, target: self.target, detail });
         }
     }
+}
+
+/// The same device with every version offered.
+pub(crate) fn newest(profile: &'static Profile) -> &'static Profile {
+    let offer = Offer { version: Offer::NEWEST, ..profile.offer() };
+    // One that is in no table is a wrong device of a test: it lives as long as the test.
+    profile.offering(offer).unwrap_or_else(|| Box::leak(Box::new(profile.with_offer(offer))))
 }
 
 /// Runs every case on a device of `profile`.

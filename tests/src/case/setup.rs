@@ -40,6 +40,12 @@ impl Setup {
         Self { judged: false, ..Self::default() }
     }
 
+    /// The same guest with the data rings of version 3.
+    pub fn newest() -> Self {
+        let Self { config, bytes, judged } = Self::default();
+        Self { config: config.with_data_rings(), bytes: bytes + (16 << 10), judged }
+    }
+
     /// So many queues each way.
     #[must_use]
     pub fn queues(mut self, count: u8) -> Self {

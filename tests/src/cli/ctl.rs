@@ -1,7 +1,8 @@
-//! `ctl`: one order to a running `vnic serve`.
+//! `ctl`: one order to a running `vnic serve`, `front` or `fabric`.
 
 use super::{Answer, Out, Run, Trouble};
 use clap::{Subcommand, ValueEnum};
+use golden::front::{Report, draw};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -10,7 +11,7 @@ use std::path::PathBuf;
 /// Arguments of `ctl`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The control socket of the server
+    /// The control socket of the server, front or fabric
     socket: PathBuf,
     /// Number of the device, in the order of the server's sockets
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -52,6 +53,17 @@ enum Order {
     Record {
         /// The file, by the server's folder
         file: Option<PathBuf>,
+    },
+    /// Move the device of a `vnic front` to another host
+    Move {
+        /// The vfio-user socket of the host
+        to: PathBuf,
+        /// Step to fail at, to see what a failure leaves behind
+        #[arg(long, value_name = "STEP")]
+        fail: Option<String>,
+        /// Draw the move into this file: SVG when its name ends so, text otherwise; more than once for both
+        #[arg(long, value_name = "FILE")]
+        draw: Vec<PathBuf>,
     },
     /// End the server
     Quit,
@@ -100,9 +112,12 @@ impl Args {
                 "do": "switch", "to": word(to), "tx": word(tx), "ingress": word(ingress), "fail": fail,
             }),
             Order::Record { file } => json!({ "do": "record", "file": file }),
-            Order::Quit => return json!({ "do": "quit" }),
+            Order::Move { to, fail, draw: _ } => json!({ "do": "move", "to": to, "fail": fail }),
+            Order::Quit => json!({ "do": "quit" }),
         };
-        request["device"] = self.device.into();
+        if self.device != 0 {
+            request["device"] = self.device.into();
+        }
         request
     }
 }
@@ -117,6 +132,18 @@ impl Run for Args {
         let answer: Value = serde_json::from_str(&line)
             .map_err(|error| Trouble::Serve(format!("{}: the answer is no JSON ({error})", self.socket.display())))?;
         out.json(&answer)?;
+        if let Order::Move { draw, .. } = &self.order
+            && answer["ok"] == true
+        {
+            let report: Report = serde_json::from_value(answer.clone())
+                .map_err(|error| Trouble::Serve(format!("{}: no report of a move ({error})", self.socket.display())))?;
+            for file in draw {
+                let svg = file.extension().is_some_and(|extension| extension == "svg");
+                let picture = if svg { draw::svg(&report) } else { draw::text(&report) };
+                std::fs::write(file, picture)
+                    .map_err(|error| Trouble::Serve(format!("{}: {error}", file.display())))?;
+            }
+        }
         Ok((answer["ok"] == true).into())
     }
 }

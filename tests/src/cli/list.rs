@@ -4,7 +4,7 @@ use super::table::{indented, lines};
 use super::{Answer, Out, Run, Trouble};
 use model::mutant::{Mutant, Place};
 use spec::clause::ALL;
-use spec::profile::{Deviation, Profile};
+use spec::profile::{Deviation, Offer, Profile};
 
 /// The devices that a guest or a hypervisor can meet here.
 const DEVICES: &[(&str, &str)] = &[
@@ -29,7 +29,7 @@ pub struct Args {
     /// Devices: name and what it is
     #[arg(long, group = "what")]
     devices: bool,
-    /// Profiles: name and what sets it apart
+    /// Profiles: name and what sets it apart. NAME+v3, NAME+q2, NAME+intx and NAME+v3+q2+intx are profiles too, with that offer
     #[arg(long, group = "what")]
     profiles: bool,
     /// Deviations: name, profiles that have it, sentence
@@ -77,7 +77,11 @@ fn profiles() -> String {
             1 => "1 deviation".to_string(),
             many => format!("{many} deviations"),
         };
-        [profile.name.to_string(), format!("rings up to {} tx and {} rx, {deviations}", limits.tx_ring, limits.rx_ring)]
+        let Offer { version, queues, msix } = profile.offer();
+        let interrupts = if msix { "MSI-X" } else { "INTx" };
+        let (tx, rx) = (limits.tx_ring, limits.rx_ring);
+        let offer = format!("version {version}, {queues} queue pairs, {interrupts}, rings up to {tx} tx and {rx} rx");
+        [profile.name.to_string(), format!("{offer}, {deviations}")]
     };
     lines(&Profile::ALL.iter().map(row).collect::<Vec<_>>())
 }
@@ -100,6 +104,7 @@ fn mutants() -> String {
 pub fn place(place: Place) -> &'static str {
     match place {
         Place::Software => "software",
+        Place::Plane => "plane",
         Place::Adapter => "adapter",
         Place::Move => "move",
     }

@@ -8,6 +8,8 @@ mod ctl;
 mod diff;
 mod explain;
 mod export;
+mod fabric;
+mod front;
 mod lint;
 mod list;
 mod migrate;
@@ -18,6 +20,7 @@ mod report;
 mod roundtrip;
 mod serve;
 mod show;
+mod signals;
 mod table;
 mod trouble;
 mod verify;
@@ -91,7 +94,11 @@ verbs! {
     Roundtrip(roundtrip::Args),
     /// Serve a device over vfio-user to a real hypervisor and a real guest
     Serve(serve::Args),
-    /// Give an order to a running `serve`
+    /// Keep a hypervisor's connection while its device moves between two `serve`
+    Front(front::Args),
+    /// Join wires as a learning switch
+    Fabric(fabric::Args),
+    /// Give an order to a running `serve`, `front` or `fabric`
     Ctl(ctl::Args),
     /// Say what a word is: a clause, register, command, error code, field, or the 16 bytes of a descriptor
     Explain(explain::Args),

@@ -7,7 +7,7 @@ use golden::serve::wire::{WireSpec, open};
 use golden::serve::{Config, Event, Kind, Path, Server, Wired};
 use rustix::fd::AsFd;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use spec::profile::Profile;
+use spec::profile::{Offer, Profile};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -40,6 +40,15 @@ pub struct Args {
     /// Device profile; `vnic list --profiles` names them
     #[arg(long, value_name = "NAME", value_parser = profile, default_value = Profile::REFERENCE.name)]
     profile: &'static Profile,
+    /// Offer interface versions 1 to this one, 1 to 3; as the profile has it if not given
+    #[arg(long, value_name = "NEWEST", value_parser = clap::value_parser!(u8).range(1..=i64::from(Offer::NEWEST)))]
+    versions: Option<u8>,
+    /// Most TX and most RX queues, 1 to 8: a driver that sets up more is refused. It takes one a vCPU and cannot be told before
+    #[arg(long, value_name = "PAIRS", value_parser = clap::value_parser!(u8).range(1..=i64::from(Offer::MOST_QUEUES)))]
+    queues: Option<u8>,
+    /// How interrupts reach the guest: MSI-X, or the INTx line of a function without MSI-X, which never enters hardware
+    #[arg(long, value_enum)]
+    interrupts: Option<Interrupts>,
     /// Permanent MAC of the first device; the last byte counts up for more
     #[arg(long, value_parser = mac, default_value = "00:50:56:00:00:01")]
     mac: [u8; 6],
@@ -56,6 +65,12 @@ enum Device {
     Software,
     Adapter,
     Switching,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Interrupts {
+    Msix,
+    Intx,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -78,6 +93,17 @@ fn mac(text: &str) -> Result<[u8; 6], &'static str> {
 }
 
 impl Args {
+    /// The profile with what is offered differently.
+    fn offered(&self) -> Result<&'static Profile, Trouble> {
+        let own = self.profile.offer();
+        let offer = Offer {
+            version: self.versions.unwrap_or(own.version),
+            queues: self.queues.unwrap_or(own.queues),
+            msix: self.interrupts.map_or(own.msix, |interrupts| matches!(interrupts, Interrupts::Msix)),
+        };
+        self.profile.offering(offer).ok_or_else(|| Trouble::Serve("no profile has this offer".into()))
+    }
+
     fn devices(&self) -> Result<Vec<Wired>, Trouble> {
         let mut switches = Switches::default();
         let kind = match self.device {
@@ -89,6 +115,7 @@ impl Args {
             Way::Trapped => Path::Trapped,
             Way::Direct => Path::Direct,
         };
+        let profile = self.offered()?;
         let mut devices = Vec::new();
         for (i, socket) in self.socket.iter().enumerate() {
             let mut wire = self.wire.get(i).or(self.wire.last()).ok_or(Trouble::Serve("no wire".into()))?.clone();
@@ -98,7 +125,7 @@ impl Args {
             let mut mac = self.mac;
             mac[5] = mac[5].wrapping_add(i as u8);
             let wire = open(&wire, &mut switches).map_err(Trouble::serve)?;
-            devices.push((Config { socket: socket.clone(), kind, path, profile: self.profile, mac }, wire));
+            devices.push((Config { socket: socket.clone(), kind, path, profile, mac }, wire));
         }
         Ok(devices)
     }

@@ -95,6 +95,10 @@ impl<W: Wire> Wire for Captured<W> {
         self.wire.due()
     }
 
+    fn settled(&mut self) -> bool {
+        self.wire.settled()
+    }
+
     fn counters(&self) -> WireCounters {
         let inner = self.wire.counters();
         WireCounters { uncaptured: inner.uncaptured + self.uncaptured, ..inner }

@@ -57,6 +57,11 @@ pub trait Wire: Send {
     /// for at once, `None` when only a descriptor or a `send` can change anything.
     fn due(&mut self) -> Option<Duration>;
 
+    /// Goes on with what [`Wire::send`] left half done; true when every frame that was taken has left this process.
+    fn settled(&mut self) -> bool {
+        true
+    }
+
     /// What went through since the back end was opened.
     fn counters(&self) -> WireCounters;
 
@@ -128,6 +133,10 @@ impl<W: Wire + ?Sized> Wire for Box<W> {
 
     fn due(&mut self) -> Option<Duration> {
         (**self).due()
+    }
+
+    fn settled(&mut self) -> bool {
+        (**self).settled()
     }
 
     fn counters(&self) -> WireCounters {

@@ -264,6 +264,10 @@ impl Wire for Stream {
         }
     }
 
+    fn settled(&mut self) -> bool {
+        self.flush()
+    }
+
     fn counters(&self) -> WireCounters {
         self.counters
     }

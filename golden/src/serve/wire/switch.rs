@@ -3,7 +3,7 @@
 //! It learns where a unicast source address is and floods what it has not learned; groups and broadcast go everywhere but back.
 //! VLAN tags pass untouched and play no part in learning. An address is forgotten when [`AGE`] frames have passed since it was
 //! last a source, or when newer ones need its place. A port whose device does not take its frames loses the newest, counted in
-//! its own `dropped`. There is no spanning tree: join two switches once only.
+//! its own `dropped`; an uplink without room makes devices keep what would go there. There is no spanning tree: join two switches once only.
 //!
 //! Ports of one switch may be used from different threads.
 
@@ -34,6 +34,9 @@ const WAYS: usize = 4;
 
 /// Frames taken from the uplink in one look.
 const LOOKS: usize = 64;
+
+/// Frames that wait for an uplink without room before the switch takes no more for it: devices then keep theirs.
+const UPLINK_WAITING: usize = 64;
 
 /// Buffers kept for reuse.
 const SPARE: usize = 256;
@@ -129,6 +132,36 @@ impl Switches {
     }
 }
 
+impl Switches {
+    /// Where the switch of this name heard unicast addresses last, by the number of the port; those that came from its uplink are
+    /// not among them.
+    pub fn addresses(&self, name: &str) -> Vec<([u8; 6], usize)> {
+        let Some(switch) = self.0.get(name) else { return Vec::new() };
+        let table = &lock(switch).table;
+        let fresh = |entry: &&Entry| table.clock - entry.heard <= AGE;
+        let mut found: Vec<_> = table
+            .sets
+            .iter()
+            .flatten()
+            .flatten()
+            .filter(fresh)
+            .filter_map(|entry| match entry.place {
+                Place::Port(place) => Some((entry.mac, place)),
+                Place::Uplink => None,
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    }
+}
+
+impl Port {
+    /// Frames that wait here.
+    pub fn waiting(&self) -> usize {
+        lock(&self.switch).ports[self.place].as_ref().map_or(0, |queue| queue.frames.len())
+    }
+}
+
 /// A switch is whole between calls even if a thread died in one: every step leaves its lists consistent.
 fn lock(switch: &Mutex<Switch>) -> MutexGuard<'_, Switch> {
     switch.lock().unwrap_or_else(PoisonError::into_inner)
@@ -159,6 +192,16 @@ impl Switch {
                 }
             }
         }
+    }
+
+    /// Whether the frame would go to the uplink, and that has had no room for too long.
+    fn is_full_for(&mut self, frame: &[u8]) -> bool {
+        let Self { uplink: Some(uplink), spare, table, .. } = self else { return false };
+        if uplink.queue.frames.len() < UPLINK_WAITING || uplink.flush(spare) {
+            return false;
+        }
+        let local = mac(frame, 0).filter(|to| is_unicast(*to)).and_then(|to| table.find(to));
+        !matches!(local, Some(Place::Port(_)))
     }
 
     fn deliver(&mut self, to: Place, frame: &[u8]) {
@@ -289,11 +332,16 @@ fn is_unicast(mac: Mac) -> bool {
 
 impl Wire for Port {
     fn send(&mut self, frame: &[u8]) -> bool {
+        let mut switch = lock(&self.switch);
+        if switch.is_full_for(frame) {
+            self.counters.refused += 1;
+            return false;
+        }
         self.counters.sent(frame.len());
         if frame.len() < MIN_FRAME {
             self.counters.malformed += 1;
         } else {
-            lock(&self.switch).forward(Place::Port(self.place), frame);
+            switch.forward(Place::Port(self.place), frame);
         }
         true
     }
@@ -325,6 +373,12 @@ impl Wire for Port {
             return Some(Duration::ZERO);
         }
         switch.uplink.as_mut()?.wire.due()
+    }
+
+    fn settled(&mut self) -> bool {
+        let mut switch = lock(&self.switch);
+        let Switch { uplink, spare, .. } = &mut *switch;
+        uplink.as_mut().is_none_or(|uplink| uplink.flush(spare) && uplink.wire.settled())
     }
 
     fn counters(&self) -> WireCounters {

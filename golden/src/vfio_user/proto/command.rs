@@ -1,8 +1,8 @@
 //! Commands: their numbers, and what each may bring along.
 
 use super::{
-    DeviceInfo, DmaMap, DmaUnmap, IrqHead, IrqSet, MAX_FDS, MAX_MULTI, MAX_VECTORS, MAX_VERSION_DATA, MAX_XFER,
-    RegionAccess, RegionHead, Version, WriteOne,
+    DeviceInfo, DmaMap, DmaUnmap, FeatureHead, IrqHead, IrqSet, MAX_FDS, MAX_MULTI, MAX_VECTORS, MAX_VERSION_DATA,
+    MAX_XFER, MigData, MigState, RegionAccess, RegionHead, Version, WriteOne,
 };
 use core::fmt;
 use rustix::io::Errno;
@@ -41,11 +41,11 @@ pub enum Command {
     DirtyPages,
     /// Several small writes.
     RegionWriteMulti,
-    /// Migration; not offered.
+    /// Asks for, sets or probes a feature; migration is the only one.
     DeviceFeature,
-    /// Migration; not offered.
+    /// Reads the state of a device that stands still.
     MigDataRead,
-    /// Migration; not offered.
+    /// Writes it into another.
     MigDataWrite,
     /// Any other number.
     Unknown(u16),
@@ -116,14 +116,14 @@ impl Command {
             Self::DeviceGetIrqInfo => IrqHead::SIZE,
             Self::DeviceSetIrqs => IrqSet::SIZE + MAX_VECTORS as usize,
             Self::RegionWriteMulti => 8 + MAX_MULTI * WriteOne::SIZE,
+            Self::DeviceFeature => FeatureHead::SIZE + MigState::SIZE,
+            Self::MigDataRead => MigData::SIZE,
+            Self::MigDataWrite => MigData::SIZE + MAX_XFER,
             Self::DeviceReset
             | Self::DeviceGetRegionIoFds
             | Self::DmaRead
             | Self::DmaWrite
             | Self::DirtyPages
-            | Self::DeviceFeature
-            | Self::MigDataRead
-            | Self::MigDataWrite
             | Self::Unknown(_) => 0,
         }
     }
@@ -140,13 +140,7 @@ impl Command {
     /// The error number of a command that is not served, none for one that is.
     pub const fn unserved(self) -> Option<Errno> {
         match self {
-            Self::DeviceGetRegionIoFds
-            | Self::DmaRead
-            | Self::DmaWrite
-            | Self::DirtyPages
-            | Self::DeviceFeature
-            | Self::MigDataRead
-            | Self::MigDataWrite => Some(Errno::NOTSUP),
+            Self::DeviceGetRegionIoFds | Self::DmaRead | Self::DmaWrite | Self::DirtyPages => Some(Errno::NOTSUP),
             Self::Unknown(_) => Some(Errno::NOSYS),
             _ => None,
         }

@@ -256,3 +256,54 @@ spec::layout! {
         [16..24] data, set_data: u64;
     }
 }
+
+spec::layout! {
+    /// A feature is asked for, set or probed; data follows.
+    ///
+    /// Source: vfio-user.h, struct vfio_user_device_feature; linux/vfio.h, struct vfio_device_feature.
+    pub struct FeatureHead(u64) = "vfio_user_device_feature" {
+        /// Asked: the largest reply body; answered: bytes of the reply body.
+        [31:0] argsz, set_argsz: u32;
+        /// See [`FEATURE_MIGRATION`] and [`FEATURE_MIG_STATE`].
+        [47:32] feature, set_feature: u16;
+        /// What it is comes back.
+        [48] get, set_get: bool;
+        /// What follows is what it becomes.
+        [49] set, set_set: bool;
+        /// Asks whether the others would be served.
+        [50] probe, set_probe: bool;
+        /// Zero.
+        [63:51] rsvd, set_rsvd: u16;
+    }
+}
+
+/// [`FeatureHead::feature`]: which migration is offered, 64 bits of flags.
+pub const FEATURE_MIGRATION: u16 = 1;
+/// [`FeatureHead::feature`]: the migration state, a [`MigState`].
+pub const FEATURE_MIG_STATE: u16 = 2;
+/// Flags of [`FEATURE_MIGRATION`]: the device can be saved while it stands still.
+pub const MIGRATION_STOP_COPY: u64 = 1 << 0;
+
+spec::layout! {
+    /// The migration state.
+    ///
+    /// Source: vfio-user.h, struct vfio_user_device_feature_mig_state.
+    pub struct MigState(u64) = "vfio_user_device_feature_mig_state" {
+        /// A number of `enum vfio_user_device_mig_state`.
+        [31:0] device_state, set_device_state: u32;
+        /// Not used: data travels in messages.
+        [63:32] data_fd, set_data_fd: u32;
+    }
+}
+
+spec::layout! {
+    /// Migration data is asked for, or follows.
+    ///
+    /// Source: vfio-user.h, struct vfio_user_mig_data.
+    pub struct MigData(u64) = "vfio_user_mig_data" {
+        /// Asked: the largest reply body; otherwise bytes of this structure and its data.
+        [31:0] argsz, set_argsz: u32;
+        /// Bytes of data. An answer with fewer than asked for is the last.
+        [63:32] size, set_size: u32;
+    }
+}

@@ -107,6 +107,12 @@ pub enum Request<'a> {
     DeviceReset,
     /// Several small writes, in order.
     RegionWriteMulti(Writes<'a>),
+    /// A feature, and what it becomes when it is set.
+    DeviceFeature(FeatureHead, &'a [u8]),
+    /// Reads migration data.
+    MigDataRead(MigData),
+    /// Writes migration data.
+    MigDataWrite(MigData, &'a [u8]),
 }
 
 /// The writes of a `REGION_WRITE_MULTI`, in order.
@@ -229,13 +235,26 @@ impl<'a> Request<'a> {
                 exactly(command, writes, count as usize * WriteOne::SIZE)?;
                 Self::RegionWriteMulti(Writes(writes))
             }
+            Command::DeviceFeature => {
+                let (feature, data) = head::<FeatureHead>(command, body)?;
+                room(command, feature.argsz(), FeatureHead::SIZE)?;
+                Self::DeviceFeature(feature, data)
+            }
+            Command::MigDataRead => {
+                let data: MigData = whole(command, body)?;
+                room(command, data.argsz(), MigData::SIZE.saturating_add(data.size() as usize))?;
+                Self::MigDataRead(data)
+            }
+            Command::MigDataWrite => {
+                let (data, bytes) = head::<MigData>(command, body)?;
+                room(command, data.argsz(), MigData::SIZE.saturating_add(data.size() as usize))?;
+                exactly(command, bytes, data.size() as usize)?;
+                Self::MigDataWrite(data, bytes)
+            }
             Command::DeviceGetRegionIoFds
             | Command::DmaRead
             | Command::DmaWrite
             | Command::DirtyPages
-            | Command::DeviceFeature
-            | Command::MigDataRead
-            | Command::MigDataWrite
             | Command::Unknown(_) => return Err(Malformed::Unserved { command }),
         })
     }
@@ -254,6 +273,9 @@ impl<'a> Request<'a> {
             Self::RegionWrite(..) => Command::RegionWrite,
             Self::DeviceReset => Command::DeviceReset,
             Self::RegionWriteMulti(_) => Command::RegionWriteMulti,
+            Self::DeviceFeature(..) => Command::DeviceFeature,
+            Self::MigDataRead(_) => Command::MigDataRead,
+            Self::MigDataWrite(..) => Command::MigDataWrite,
         }
     }
 
@@ -282,6 +304,15 @@ impl<'a> Request<'a> {
             Self::RegionWriteMulti(writes) => {
                 put(into, writes.count() as u64);
                 into.extend_from_slice(writes.0);
+            }
+            Self::DeviceFeature(feature, data) => {
+                put(into, *feature);
+                into.extend_from_slice(data);
+            }
+            Self::MigDataRead(data) => put(into, *data),
+            Self::MigDataWrite(data, bytes) => {
+                put(into, *data);
+                into.extend_from_slice(bytes);
             }
         }
     }

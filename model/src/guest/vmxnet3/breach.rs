@@ -49,6 +49,18 @@ pub enum Breach {
         /// `rqID`.
         id: u16,
     },
+    /// GET_TXDATA_DESC_SIZE answered something that drivers take for 128, and that is not 0.
+    TxDataSize {
+        /// CMD as read.
+        value: u32,
+    },
+    /// GET_COALESCE told a scheme that is out of bounds.
+    Coalesce {
+        /// `coalMode`.
+        mode: u32,
+        /// The first parameter.
+        rate: u32,
+    },
     /// An RX completion names the data ring, which the driver did not set up.
     RxDataRing {
         /// Queue.
@@ -176,6 +188,8 @@ impl Breach {
             Self::TxNotOutstanding { .. } => "VMX-TX-008",
             Self::TxReserved { .. } => "VMX-TX-010",
             Self::RxQueueId { .. } => "VMX-RX-007",
+            Self::TxDataSize { .. } => "VMX-V3-001",
+            Self::Coalesce { .. } => "VMX-V3-003",
             Self::RxDataRing { .. } => "VMX-V3-002",
             Self::RxNotOwned { .. } => "VMX-RX-001",
             Self::RxDescChanged { .. } => "VMX-SHM-005",

@@ -46,6 +46,11 @@ pub struct DriverConfig {
     pub ring_align: u64,
     /// Bytes of the buffer behind each TX descriptor, 1 to 16384; longer fragments are split.
     pub tx_buffer_bytes: u16,
+    /// Bytes of memory for each entry of a TX data ring, where headers and short packets are copied: 0 for no ring. From version 3
+    /// the device says how long an entry is, and one that is longer than this leaves the driver without the ring; below it is 128.
+    pub tx_data_bytes: u16,
+    /// Bytes of an entry of the RX data ring that the driver gives from version 3 on, a multiple of 64 up to 2048; 0 gives none.
+    pub rx_data_bytes: u16,
     /// Bytes of a HEAD buffer, 1 to 16383.
     pub head_bytes: u16,
     /// Bytes of a BODY buffer, 1 to 16383.
@@ -104,6 +109,8 @@ impl Default for DriverConfig {
             rx_comp: 384,
             ring_align: spec::vmxnet3::RING_BASE_ALIGN,
             tx_buffer_bytes: 4096,
+            tx_data_bytes: 0,
+            rx_data_bytes: 0,
             head_bytes: 1522,
             body_bytes: 4096,
             head_every: 1,
@@ -146,6 +153,12 @@ impl DriverConfig {
             multicast_room: 4,
             ..Self::default()
         }
+    }
+
+    /// The newest driver for a device of version 3: TX and RX data rings of 128 bytes an entry, as Linux has them.
+    #[must_use]
+    pub fn with_data_rings(self) -> Self {
+        Self { max_version: 3, tx_data_bytes: 256, rx_data_bytes: 128, ..self }
     }
 
     /// Vector of TX queue `queue`.

@@ -6,10 +6,12 @@ use crate::guest::GuestPort;
 use spec::event::Bar;
 use spec::layout::Bytes;
 use spec::vmxnet3::command::{QueueError, ecr};
-use spec::vmxnet3::shared::{ECR_OFFSET, INTR_CONF_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
+use spec::vmxnet3::shared::{
+    CMD_INFO_OFFSET, CoalesceScheme, ECR_OFFSET, INTR_CONF_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
+};
 use spec::vmxnet3::{
-    Bar0, Bar1, Command, IntrConf, QueueStatus, RxFilterConf, RxQueueDesc, RxStats, SHARED_BYTES_V1, TxQueueDesc,
-    TxStats,
+    Bar0, Bar1, Command, DATA_ENTRY_MAX, DATA_ENTRY_STEP, IntrConf, QueueStatus, RxFilterConf, RxQueueDesc, RxStats,
+    SHARED_BYTES_V1, TX_DATA_ENTRY_MIN, TxQueueDesc, TxStats, VariableLenConf,
 };
 
 /// A register read that the driver waits for.
@@ -20,6 +22,8 @@ pub(super) enum Ask {
     /// A value that the driver reads and has no use for.
     Ignored(Bar1),
     Activated,
+    /// Bytes of an entry of the TX data rings.
+    TxDataSize,
     Link,
     Icr,
 }
@@ -30,7 +34,7 @@ impl Ask {
             Self::Version => Bar1::Vrrs,
             Self::UptVersion => Bar1::Uvrs,
             Self::Ignored(register) => register,
-            Self::Activated | Self::Link => Bar1::Cmd,
+            Self::Activated | Self::TxDataSize | Self::Link => Bar1::Cmd,
             Self::Icr => Bar1::Icr,
         }
     }
@@ -59,6 +63,10 @@ impl Driver {
                 self.micro.push_back(Micro::Read(Ask::Ignored(register)));
             }
             self.ask_link();
+        }
+        if self.config.max_version >= 3 || self.config.tx_data_bytes != 0 {
+            // Whether it is asked is decided when the version is known.
+            self.micro.push_back(Micro::Read(Ask::TxDataSize));
         }
         self.micro.push_back(Micro::Restart);
         true
@@ -207,6 +215,14 @@ impl Driver {
     }
 
     pub(super) fn ask(&mut self, ask: Ask, port: &mut impl GuestPort) -> Outcome {
+        if ask == Ask::TxDataSize && self.stage == 0 {
+            if self.version < 3 {
+                self.use_tx_data(TX_DATA_ENTRY_MIN);
+                return Outcome::Done;
+            }
+            let asked = port.write(Bar::Bar1, Bar1::Cmd.offset(), Command::GetTxdataDescSize.code());
+            return if asked { Outcome::Stage(1) } else { Outcome::Blocked };
+        }
         let Some(value) = port.read(Bar::Bar1, ask.register().offset()) else { return Outcome::Blocked };
         match ask {
             Ask::Version => {
@@ -219,6 +235,7 @@ impl Driver {
             Ask::UptVersion if value & 1 == 0 => self.breaches.push(Breach::UptVersion { value }),
             Ask::UptVersion | Ask::Ignored(_) => {}
             Ask::Activated => self.activated(value),
+            Ask::TxDataSize => self.tx_data_size(value),
             Ask::Link => self.link = value,
             Ask::Icr => {
                 self.icr_queued = false;
@@ -230,6 +247,58 @@ impl Driver {
             }
         }
         Outcome::Done
+    }
+
+    /// The device said how long an entry of the TX data rings is. Source: linux vmxnet3_drv.c, vmxnet3_open.
+    fn tx_data_size(&mut self, value: u32) {
+        let size = u16::try_from(value).unwrap_or(0);
+        let valid = (TX_DATA_ENTRY_MIN..=DATA_ENTRY_MAX).contains(&size) && size.is_multiple_of(DATA_ENTRY_STEP);
+        if !valid && value != 0 {
+            self.breaches.push(Breach::TxDataSize { value });
+        }
+        self.use_tx_data(if valid { size } else { TX_DATA_ENTRY_MIN });
+    }
+
+    /// The TX data rings have entries of `bytes` bytes, if there is memory for them.
+    fn use_tx_data(&mut self, bytes: u16) {
+        self.tx_data = if bytes <= self.config.tx_data_bytes { bytes } else { 0 };
+    }
+
+    /// Puts a coalescing scheme into force and asks what then is; see [`Driver::coalescing`]. Says whether it was sent: below version 3
+    /// it never is. Source: linux vmxnet3_drv.c, vmxnet3_init_coalesce; vmxnet3_ethtool.c, vmxnet3_set_coalesce.
+    pub fn set_coalescing(&mut self, scheme: CoalesceScheme) -> bool {
+        let sent = self.version >= 3 && self.phase == Phase::Up;
+        if sent {
+            self.micro.push_back(Micro::Coalesce(scheme));
+            self.command(Command::SetCoalesce);
+            self.ask_coalescing();
+        }
+        sent
+    }
+
+    fn ask_coalescing(&mut self) {
+        self.command(Command::GetCoalesce);
+        self.micro.push_back(Micro::Coalescing);
+    }
+
+    pub(super) fn load_coalescing(&mut self, port: &mut impl GuestPort) -> Outcome {
+        let mut scheme = CoalesceScheme::default();
+        port.load(self.layout.coalesce, &mut scheme.0);
+        if !scheme.is_valid() {
+            self.breaches.push(Breach::Coalesce { mode: scheme.coal_mode(), rate: scheme.coal_para()[0] });
+        }
+        self.coalescing = scheme;
+        Outcome::Done
+    }
+
+    /// The words of the coalescing commands, in the shared area as long as the driver runs.
+    fn prepare_coalescing(&mut self) {
+        let mut words = VariableLenConf::default();
+        words.set_conf_ver(1);
+        words.set_conf_len(CoalesceScheme::SIZE as u32);
+        words.set_conf_pa(self.layout.coalesce);
+        self.shared.set_cmd_info(words.0);
+        self.store_shared(CMD_INFO_OFFSET, VariableLenConf::SIZE as u64);
     }
 
     /// ACTIVATE_DEV answered: what follows it, or withdrawing the shared area.
@@ -244,6 +313,10 @@ impl Driver {
         self.phase = Phase::Up;
         self.probed = true;
         self.counts.activations += 1;
+        if self.version >= 3 {
+            self.prepare_coalescing();
+            self.ask_coalescing();
+        }
         for queue in 0..self.rx.len() as u8 {
             self.micro.push_back(Micro::RxProd { queue, ring: 0 });
             self.micro.push_back(Micro::RxProd { queue, ring: 1 });
@@ -369,8 +442,8 @@ impl Driver {
     pub(super) fn store_queue_desc(&mut self, queue: u8, whole: bool, port: &mut impl GuestPort) -> Outcome {
         let q = usize::from(queue);
         let image = match q.checked_sub(self.tx.len()) {
-            None => self.layout.tx_queue_image(&self.config, q).0,
-            Some(rx) => self.layout.rx_queue_image(&self.config, rx).0,
+            None => self.layout.tx_queue_image_with(&self.config, q, self.version, self.tx_data).0,
+            Some(rx) => self.layout.rx_queue_image_with(&self.config, rx, self.version).0,
         };
         let conf = TxQueueDesc::LAYOUT.offset("conf") as usize..TxQueueDesc::LAYOUT.offset("status") as usize;
         let range = if whole { 0..image.len() } else { conf };

@@ -1,9 +1,11 @@
 //! Where the driver's structures lie in guest memory, and what they hold at activation.
 
 use super::config::DriverConfig;
+use spec::vmxnet3::shared::CoalesceScheme;
 use spec::vmxnet3::{
-    CELL_BYTES, DriverShared, IntrConf, MAGIC, MAX_VECTORS, MiscConf, QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RssConf,
-    RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf,
+    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, DriverShared, IntrConf, MAGIC, MAX_VECTORS, MiscConf,
+    QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RssConf, RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc,
+    VariableLenConf,
 };
 
 /// Why the structures could not be placed.
@@ -36,6 +38,8 @@ pub struct TxArea {
     pub comp: u64,
     /// Buffers, one a descriptor.
     pub buffers: u64,
+    /// Data ring; 0 where there is none.
+    pub data: u64,
     /// Descriptors.
     pub ring_size: u32,
     /// Completion entries.
@@ -51,6 +55,8 @@ pub struct RxArea {
     pub comp: u64,
     /// Buffers of each ring, one more than descriptors, so that a cell gets another one each lap.
     pub buffers: [u64; 2],
+    /// Data ring; 0 where there is none.
+    pub data: u64,
     /// Descriptors of each ring.
     pub ring_size: [u32; 2],
     /// Completion entries.
@@ -72,6 +78,8 @@ pub struct Layout {
     pub rss: u64,
     /// Multicast table.
     pub multicast: u64,
+    /// `Vmxnet3_CoalesceScheme`; 0 for a driver that does not know version 3.
+    pub coalesce: u64,
     /// TX queues.
     pub tx: Vec<TxArea>,
     /// RX queues.
@@ -106,6 +114,10 @@ fn check(config: &DriverConfig) -> Result<(), LayoutError> {
     }
     within("rx_comp", config.rx_comp.into(), u64::from(config.rx_ring[0] + config.rx_ring[1]), 8192)?;
     within("tx_buffer_bytes", config.tx_buffer_bytes.into(), 1, 16384)?;
+    within("tx_data_bytes", config.tx_data_bytes.into(), 0, DATA_ENTRY_MAX.into())?;
+    let entry = u64::from(config.rx_data_bytes);
+    within("rx_data_bytes", entry, 0, DATA_ENTRY_MAX.into())?;
+    within("rx_data_bytes % 64", entry % u64::from(DATA_ENTRY_STEP), 0, 0)?;
     within("head_bytes", config.head_bytes.into(), 1, 16383)?;
     within("body_bytes", config.body_bytes.into(), 1, 16383)?;
     within("rx_prod_batch", config.rx_prod_batch.into(), 1, 4096)?;
@@ -133,11 +145,13 @@ impl Layout {
         let queue_table = bump.take(queues * QUEUE_DESC_BYTES, QUEUE_DESC_ALIGN);
         let rss = if config.rss.is_some() { bump.take(size_of::<RssConf>() as u64, 8) } else { 0 };
         let multicast = bump.take(u64::from(config.multicast_room) * 6, 8);
+        let coalesce = if config.max_version < 3 { 0 } else { bump.take(size_of::<CoalesceScheme>() as u64, 8) };
         let mut tx: Vec<TxArea> = (0..config.tx_queues)
             .map(|_| TxArea {
                 ring: bump.take(cells(config.tx_ring), align),
                 comp: bump.take(cells(config.tx_comp), align),
                 buffers: 0,
+                data: 0,
                 ring_size: config.tx_ring,
                 comp_size: config.tx_comp,
             })
@@ -147,10 +161,21 @@ impl Layout {
                 ring: config.rx_ring.map(|n| if n == 0 { 0 } else { bump.take(cells(n), align) }),
                 comp: bump.take(cells(config.rx_comp), align),
                 buffers: [0; 2],
+                data: 0,
                 ring_size: config.rx_ring,
                 comp_size: config.rx_comp,
             })
             .collect();
+        for area in &mut tx {
+            if config.tx_data_bytes != 0 {
+                area.data = bump.take(u64::from(config.tx_ring) * u64::from(config.tx_data_bytes), align);
+            }
+        }
+        for area in &mut rx {
+            if config.rx_data_bytes != 0 && config.max_version >= 3 {
+                area.data = bump.take(u64::from(config.rx_ring[0]) * u64::from(config.rx_data_bytes), align);
+            }
+        }
         bump.take(config.seed % 8, 1);
         for area in &mut tx {
             area.buffers = bump.take(u64::from(config.tx_ring) * u64::from(config.tx_buffer_bytes), 1);
@@ -168,7 +193,7 @@ impl Layout {
         if bump.at > u128::from(limit) {
             return Err(LayoutError::NoRoom { end, limit });
         }
-        Ok(Self { base, end, shared, queues: queue_table, rss, multicast, tx, rx })
+        Ok(Self { base, end, shared, queues: queue_table, rss, multicast, coalesce, tx, rx })
     }
 
     /// Descriptor of TX queue `queue` in the queue table.
@@ -229,8 +254,20 @@ impl Layout {
         shared
     }
 
-    /// Descriptor of TX queue `queue` as the driver writes it. Source: linux vmxnet3_drv.c, vmxnet3_setup_driver_shared.
+    /// Descriptor of TX queue `queue` as a driver writes it that leaves the data ring out.
     pub fn tx_queue_image(&self, config: &DriverConfig, queue: usize) -> TxQueueDesc {
+        self.tx_queue_image_with(config, queue, 1, 0)
+    }
+
+    /// Descriptor of TX queue `queue` as the driver writes it for a device of `version` with `entry_bytes` bytes in an entry of the
+    /// data ring, 0 for no ring. Source: linux vmxnet3_drv.c, vmxnet3_setup_driver_shared.
+    pub fn tx_queue_image_with(
+        &self,
+        config: &DriverConfig,
+        queue: usize,
+        version: u8,
+        entry_bytes: u16,
+    ) -> TxQueueDesc {
         let mut conf = TxQueueConf::default();
         conf.set_tx_ring_base_pa(self.tx[queue].ring);
         conf.set_comp_ring_base_pa(self.tx[queue].comp);
@@ -238,13 +275,25 @@ impl Layout {
         conf.set_tx_ring_size(config.tx_ring);
         conf.set_comp_ring_size(config.tx_comp);
         conf.set_intr_idx(config.tx_vector(queue as u8));
+        if entry_bytes != 0 {
+            conf.set_data_ring_base_pa(self.tx[queue].data);
+            conf.set_data_ring_size(config.tx_ring);
+            if version >= 3 {
+                conf.set_tx_data_ring_desc_size(entry_bytes);
+            }
+        }
         let mut desc = TxQueueDesc::default();
         desc.set_conf(conf);
         desc
     }
 
-    /// Descriptor of RX queue `queue` as the driver writes it.
+    /// Descriptor of RX queue `queue` as a driver writes it that gives no data ring.
     pub fn rx_queue_image(&self, config: &DriverConfig, queue: usize) -> RxQueueDesc {
+        self.rx_queue_image_with(config, queue, 1)
+    }
+
+    /// Descriptor of RX queue `queue` as the driver writes it for a device of `version`.
+    pub fn rx_queue_image_with(&self, config: &DriverConfig, queue: usize, version: u8) -> RxQueueDesc {
         let mut conf = RxQueueConf::default();
         conf.set_rx_ring_base_pa(self.rx[queue].ring);
         conf.set_rx_ring_size(config.rx_ring);
@@ -252,6 +301,10 @@ impl Layout {
         conf.set_dd_pa(u64::MAX);
         conf.set_comp_ring_size(config.rx_comp);
         conf.set_intr_idx(config.rx_vector(queue as u8));
+        if version >= 3 && self.rx[queue].data != 0 {
+            conf.set_rx_data_ring_base_pa(self.rx[queue].data);
+            conf.set_rx_data_ring_desc_size(config.rx_data_bytes);
+        }
         let mut desc = RxQueueDesc::default();
         desc.set_conf(conf);
         desc

@@ -4,7 +4,7 @@
 //! next access: one store, one register access, or one pass of loads over completion rings. Where Linux would stop the kernel the
 //! driver records a [`Breach`] and goes on.
 //!
-//! Source: linux drivers/net/vmxnet3, from public facts about it. Not modelled: data rings, timestamps, XDP, versions above 1
+//! Source: linux drivers/net/vmxnet3, from public facts about it. Not modelled: timestamps, XDP, versions above 3
 //! beyond selecting them, wake-up filters.
 
 mod breach;
@@ -28,6 +28,7 @@ use ring::Pool;
 use rx::RxQueue;
 use spec::event::Bar;
 use spec::vmxnet3::command::QueueError;
+use spec::vmxnet3::shared::CoalesceScheme;
 use spec::vmxnet3::{Bar0, Bar1, Command, DriverShared, RxCompDesc, RxStats, TxStats};
 use std::collections::VecDeque;
 use tx::TxQueue;
@@ -83,7 +84,7 @@ enum Micro {
     /// Rings TXPROD if due.
     Kick(u8),
     /// Overwrites the buffers of a completed packet.
-    PoisonTx { queue: u8, first: u16, cells: u8 },
+    PoisonTx { queue: u8, first: u16, cells: u8, copied: bool },
     /// Takes completions, and events on their vector.
     Poll(u8),
     /// Ends a poll.
@@ -92,6 +93,10 @@ enum Micro {
     QueueStatus,
     /// Loads statistics.
     Stats,
+    /// Stores this coalescing scheme.
+    Coalesce(CoalesceScheme),
+    /// Loads the coalescing scheme that the device told.
+    Coalescing,
     /// Forgets everything in the rings; the device is quiet.
     Reclaim,
     /// Starts with empty rings.
@@ -183,6 +188,9 @@ pub struct Driver {
     icr_queued: bool,
     probed: bool,
     version: u8,
+    /// Bytes of an entry of the TX data rings; 0 where they are not used.
+    tx_data: u16,
+    coalescing: CoalesceScheme,
     link: u32,
     /// Feature bits in force at any time since activation.
     features_seen: u64,
@@ -211,6 +219,8 @@ impl Driver {
             icr_queued: false,
             probed: false,
             version: 0,
+            tx_data: 0,
+            coalescing: CoalesceScheme::default(),
             link: 0,
             features_seen: 0,
             tx_stats: vec![TxStats::default(); usize::from(config.tx_queues)],
@@ -286,11 +296,16 @@ impl Driver {
             Micro::RxProd { queue, ring } => self.write_rx_prod(queue, ring, port),
             Micro::Post(queue) => self.post(queue, port),
             Micro::Kick(queue) => self.ring_tx(queue, port),
-            Micro::PoisonTx { queue, first, cells } => self.poison_tx(queue, first, cells, port),
+            Micro::PoisonTx { queue, first, cells, copied } => self.poison_tx(queue, (first, cells), copied, port),
             Micro::Poll(vector) => self.poll(vector, port),
             Micro::Unmask(vector) => self.unmask(vector, port),
             Micro::QueueStatus => self.load_queue_status(port),
             Micro::Stats => self.load_stats(port),
+            Micro::Coalesce(scheme) => {
+                port.store(self.layout.coalesce, &scheme.0);
+                Outcome::Done
+            }
+            Micro::Coalescing => self.load_coalescing(port),
             Micro::Reclaim => self.reclaim(),
             Micro::Restart => {
                 self.restart();
@@ -397,6 +412,16 @@ impl Driver {
     /// Version selected at the last probe; 0 before.
     pub fn version(&self) -> u8 {
         self.version
+    }
+
+    /// Bytes of an entry of the TX data rings; 0 where the driver uses none.
+    pub fn tx_data_bytes(&self) -> u16 {
+        self.tx_data
+    }
+
+    /// The coalescing scheme that the device told last.
+    pub fn coalescing(&self) -> &CoalesceScheme {
+        &self.coalescing
     }
 
     /// Last answer of GET_LINK.

@@ -245,12 +245,18 @@ impl Driver {
         taken
     }
 
-    /// Which ring `rqID` names.
-    fn ring_of(&self, queue: u8, id: u16) -> Result<usize, Breach> {
+    /// Bytes of an entry of the RX data rings; 0 where the driver gave none.
+    fn rx_data(&self) -> u16 {
+        if self.version >= 3 { self.config.rx_data_bytes } else { 0 }
+    }
+
+    /// Which ring `rqID` names, and whether it is by the data ring, whose entries belong to ring 0.
+    fn ring_of(&self, queue: u8, id: u16) -> Result<(usize, bool), Breach> {
         let queues = u16::from(self.config.rx_queues);
         match id.checked_sub(u16::from(queue)) {
-            Some(0) => Ok(0),
-            Some(n) if n == queues && self.config.rx_ring[1] != 0 => Ok(1),
+            Some(0) => Ok((0, false)),
+            Some(n) if n == queues && self.config.rx_ring[1] != 0 => Ok((1, false)),
+            Some(n) if n == 2 * queues && self.rx_data() != 0 => Ok((0, true)),
             Some(n) if n == 2 * queues => Err(Breach::RxDataRing { queue, id }),
             _ => Err(Breach::RxQueueId { queue, id }),
         }
@@ -259,7 +265,7 @@ impl Driver {
     /// One completion: the checks, then its bytes.
     fn take(&mut self, q: usize, entry: u32, comp: RxCompDesc, port: &mut impl GuestPort) -> Result<(), Breach> {
         let (queue, index) = (q as u8, comp.rxd_idx());
-        let ring = self.ring_of(queue, comp.rq_id())?;
+        let (ring, copied) = self.ring_of(queue, comp.rq_id())?;
         let state = &self.rx[q].rings[ring];
         let (cell_index, ring_name) = (u32::from(index), ring as u8);
         let not_owned = Breach::RxNotOwned { queue, ring: ring_name, index };
@@ -280,7 +286,16 @@ impl Driver {
         }
         self.check_grammar(q, ring, entry, comp)?;
         let len = comp.len();
-        if len == 0 || len > expected.len() {
+        let (addr, room) = if copied {
+            let entry = self.layout.rx[q].data + u64::from(index) * u64::from(self.rx_data());
+            (entry, self.rx_data())
+        } else {
+            (expected.addr(), expected.len())
+        };
+        if copied && !(comp.sop() && comp.eop()) {
+            return Err(Breach::RxDataRing { queue, id: comp.rq_id() });
+        }
+        if len == 0 || len > room {
             return Err(Breach::RxLength { queue, index, len });
         }
         self.check_flags(queue, entry, comp)?;
@@ -295,7 +310,7 @@ impl Driver {
         if self.config.keep_received {
             let from = rx.frame.len();
             rx.frame.resize(from + usize::from(len), 0);
-            port.load(expected.addr(), &mut rx.frame[from..]);
+            port.load(addr, &mut rx.frame[from..]);
         }
         if comp.eop() {
             self.deliver(q, open, comp);

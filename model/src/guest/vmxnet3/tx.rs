@@ -22,6 +22,8 @@ const PER_DESC: u32 = 4;
 pub(super) struct Posting {
     frame: Vec<u8>,
     fragments: Fragments,
+    /// The first fragment lies in the data ring.
+    copied: bool,
     offload: Offload,
     vlan: Option<u16>,
     segments: u32,
@@ -36,6 +38,7 @@ pub(super) struct Outstanding {
     first: u16,
     eop: u16,
     cells: u8,
+    copied: bool,
 }
 
 /// A transmit queue as the driver sees it.
@@ -73,6 +76,33 @@ impl TxQueue {
 }
 
 impl Driver {
+    /// The split of `fragments` that has the headers, or the whole of a short first fragment, in the data ring. None where that is not
+    /// possible: no ring, headers longer than an entry or in several fragments, or a descriptor too many.
+    ///
+    /// Source: linux vmxnet3_drv.c, vmxnet3_parse_hdr and vmxnet3_map_pkt.
+    fn copied(&self, packet: &Packet, fragments: &Fragments) -> Option<Fragments> {
+        let (&first, rest) = fragments.lengths().split_first()?;
+        let copy = match packet.offload {
+            Offload::Segment { headers, .. } => headers,
+            Offload::Checksum { .. } | Offload::None => first.min(self.tx_data),
+        };
+        if copy == 0 || copy > self.tx_data || copy > first {
+            return None;
+        }
+        let mut all = Fragments::default();
+        let mut whole = all.push(usize::from(copy)) && (copy == first || all.push(usize::from(first - copy)));
+        for &len in rest {
+            whole &= all.push(usize::from(len));
+        }
+        (whole && self.fits(packet, &all)).then_some(all)
+    }
+
+    /// Whether so many descriptors may describe `packet`.
+    fn fits(&self, packet: &Packet, fragments: &Fragments) -> bool {
+        let cells = fragments.count();
+        cells > 0 && cells <= packet.most_descriptors() && cells as u32 <= self.tx_capacity()
+    }
+
     /// How the driver would split `packet`, or `None` when no number of free descriptors would do.
     fn fragments(&self, packet: &Packet) -> Option<Fragments> {
         let most = usize::from(self.config.tx_buffer_bytes);
@@ -81,9 +111,7 @@ impl Driver {
         } else {
             packet.fragments.split(most)?
         };
-        let cells = fragments.count();
-        let room = cells <= packet.most_descriptors() && cells as u32 <= self.tx_capacity();
-        (cells > 0 && room && fragments.bytes() == packet.frame.len()).then_some(fragments)
+        (self.fits(packet, &fragments) && fragments.bytes() == packet.frame.len()).then_some(fragments)
     }
 
     /// Whether `packet` could be sent with an empty ring: split as it is, its descriptors fit ring and limits.
@@ -105,6 +133,8 @@ impl Driver {
             self.counts.refused_sends += 1;
             return false;
         };
+        let copied = self.copied(packet, &fragments);
+        let fragments = copied.unwrap_or(fragments);
         let cells = fragments.count() as u32;
         if self.tx[q].reserved + cells > self.tx_capacity() {
             self.counts.refused_sends += 1;
@@ -117,6 +147,7 @@ impl Driver {
         tx.posting.push_back(Posting {
             frame,
             fragments,
+            copied: copied.is_some(),
             offload: packet.offload,
             vlan: packet.vlan,
             segments: packet.segments(),
@@ -144,6 +175,7 @@ impl Driver {
     pub(super) fn post(&mut self, queue: u8, port: &mut impl GuestPort) -> Outcome {
         let q = usize::from(queue);
         let (size, area, slot) = (self.config.tx_ring, self.layout.tx[q], u64::from(self.config.tx_buffer_bytes));
+        let entry = u64::from(self.tx_data);
         let tx = &mut self.tx[q];
         let Some(posting) = tx.posting.front_mut() else { return Outcome::Done };
         let cells = posting.fragments.count() as u32;
@@ -151,7 +183,11 @@ impl Driver {
         if i < cells {
             let at = posting.first.ahead(i, size);
             let pa = area.ring + u64::from(at.at) * CELL_BYTES;
-            let buffer = area.buffers + u64::from(at.at) * slot;
+            let buffer = if i == 0 && posting.copied {
+                area.data + u64::from(at.at) * entry
+            } else {
+                area.buffers + u64::from(at.at) * slot
+            };
             let len = posting.fragments.lengths()[i as usize];
             match part {
                 0 => {
@@ -169,7 +205,12 @@ impl Driver {
             let pa = area.ring + u64::from(at.at) * CELL_BYTES;
             let last = at.ahead(cells - 1, size);
             port.store_dword(pa, 2, descriptor(posting, 0, at, 0, true).0);
-            tx.outstanding.push_back(Outstanding { first: at.at as u16, eop: last.at as u16, cells: cells as u8 });
+            tx.outstanding.push_back(Outstanding {
+                first: at.at as u16,
+                eop: last.at as u16,
+                cells: cells as u8,
+                copied: posting.copied,
+            });
             tx.posted = at.ahead(cells, size);
             tx.deferred = tx.deferred.wrapping_add(posting.segments);
             self.counts.sent += 1;
@@ -230,20 +271,33 @@ impl Driver {
                 tx.reserved -= u32::from(packet.cells);
                 self.counts.completed += 1;
                 if self.config.poison {
-                    self.micro.push_back(Micro::PoisonTx { queue, first: packet.first, cells: packet.cells });
+                    self.micro.push_back(Micro::PoisonTx {
+                        queue,
+                        first: packet.first,
+                        cells: packet.cells,
+                        copied: packet.copied,
+                    });
                 }
             }
         }
     }
 
     /// Overwrites the buffers of a completed packet, one a step: the device must not read them any more.
-    pub(super) fn poison_tx(&mut self, queue: u8, first: u16, cells: u8, port: &mut impl GuestPort) -> Outcome {
-        let slot = u64::from(self.config.tx_buffer_bytes);
+    pub(super) fn poison_tx(
+        &mut self,
+        queue: u8,
+        (first, cells): (u16, u8),
+        copied: bool,
+        port: &mut impl GuestPort,
+    ) -> Outcome {
         let index = (u32::from(first) + self.stage) % self.config.tx_ring;
-        port.store(
-            self.layout.tx[usize::from(queue)].buffers + u64::from(index) * slot,
-            &super::POISON[..slot as usize],
-        );
+        let area = &self.layout.tx[usize::from(queue)];
+        let (base, slot) = if copied && self.stage == 0 {
+            (area.data, self.tx_data)
+        } else {
+            (area.buffers, self.config.tx_buffer_bytes)
+        };
+        port.store(base + u64::from(index) * u64::from(slot), &super::POISON[..usize::from(slot)]);
         if self.stage + 1 < u32::from(cells) { Outcome::Stage(self.stage + 1) } else { Outcome::Done }
     }
 }

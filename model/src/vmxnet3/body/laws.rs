@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::host::OneAccess;
-use crate::plane::Rss;
-use crate::vmxnet3::testing::{Guest, MAC, PEER, tcp4};
+use crate::plane::{Rss, RxDataRing};
+use crate::vmxnet3::testing::{DATA_RING, Guest, MAC, PEER, tcp4};
 use proptest::prelude::*;
 use spec::frame::generated;
 
@@ -118,14 +118,22 @@ fn apply(op: &Op, guest: &mut Guest, body: &mut Body) {
     }
 }
 
-fn start(profile: &'static Profile, intx: bool, features: u64) -> (Guest, Body) {
+fn start(profile: &'static Profile, intx: bool, features: u64, entry_bytes: u16) -> (Guest, Body) {
     let mut guest = Guest::new();
+    if entry_bytes != 0 {
+        guest.activation.rx_data = vec![RxDataRing { pa: DATA_RING, entry_bytes }];
+    }
     guest.activation.intx = intx;
     guest.activation.features = features;
     guest.activation.rss = Some(Rss { hash_type: 0xf, key: [7; 40], table: vec![0, 3] });
     let mut body = Body::new(profile);
     body.serve(Request::Start(Box::new(guest.activation.clone())), &mut guest.host);
     (guest, body)
+}
+
+/// Entries of an RX data ring: none, in memory, beyond it.
+fn entry_bytes() -> impl Strategy<Value = u16> {
+    prop::sample::select(vec![0, 64, 128, 2048])
 }
 
 fn profile() -> impl Strategy<Value = &'static Profile> {
@@ -136,9 +144,9 @@ proptest! {
     /// Running is stepping the first unit; each step makes at most one access; no guest breaks either.
     #[test]
     fn to_run_is_to_step_and_a_step_is_at_most_one_access(
-        profile in profile(), intx: bool, features in 0u64..16, ops in prop::collection::vec(op(), 1..60)
+        profile in profile(), intx: bool, features in 0u64..16, entry in entry_bytes(), ops in prop::collection::vec(op(), 1..60)
     ) {
-        let (mut guest, mut body) = start(profile, intx, features);
+        let (mut guest, mut body) = start(profile, intx, features, entry);
         let (mut stepped_guest, mut stepped) = (guest.clone(), body.clone());
         for op in &ops {
             apply(op, &mut guest, &mut body);
@@ -164,8 +172,8 @@ proptest! {
 
     /// Whatever the guest did, work ends: a bounded number of steps after the last stimulus nothing is left to do.
     #[test]
-    fn work_is_bounded(profile in profile(), ops in prop::collection::vec(op(), 1..60)) {
-        let (mut guest, mut body) = start(profile, false, 0xf);
+    fn work_is_bounded(profile in profile(), entry in entry_bytes(), ops in prop::collection::vec(op(), 1..60)) {
+        let (mut guest, mut body) = start(profile, false, 0xf, entry);
         for op in &ops {
             apply(op, &mut guest, &mut body);
             body.run(&mut guest.host, 20_000);

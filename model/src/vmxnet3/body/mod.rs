@@ -14,7 +14,9 @@ mod vectors;
 use super::filter;
 use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
-use crate::plane::{Activation, Progress, Reply, Request, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress};
+use crate::plane::{
+    Activation, Progress, Reply, Request, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
+};
 use rx::{Inbox, RxQueue};
 use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::bar0::legalize_imr;
@@ -155,10 +157,13 @@ impl Body {
         let rx_queue = |(setup, at): (&RxSetup, &RxProgress)| {
             let rings = at.next.iter().zip(setup.ring_size).all(|(at, size)| inside(*at, size));
             assert!(rings && inside(at.comp, setup.comp_size));
-            RxQueue { setup: *setup, at: *at, told: at.stopped.is_some() }
+            RxQueue { setup: *setup, data: RxDataRing::default(), at: *at, told: at.stopped.is_some() }
         };
         self.tx = activation.tx.iter().zip(tx).map(tx_queue).collect();
         self.rx = activation.rx.iter().zip(rx).map(rx_queue).collect();
+        for (queue, ring) in self.rx.iter_mut().zip(&activation.rx_data) {
+            queue.data = *ring;
+        }
         self.inbox.clear();
         self.vectors.auto_mask = activation.auto_mask;
         self.vectors.intx = activation.intx;

@@ -7,8 +7,8 @@ mod straight;
 
 use super::tx::Shared;
 use crate::host::Host;
-use crate::mutant::Mutant;
-use crate::plane::{Activation, RxProgress, RxSetup};
+use crate::mutant::{Mutant, Planted};
+use crate::plane::{Activation, RxDataRing, RxProgress, RxSetup};
 use crate::vmxnet3::headers::Ip;
 use crate::vmxnet3::receive::{Protocols, Report, shape, steer};
 use crate::vmxnet3::statistics::{self, add};
@@ -23,12 +23,22 @@ pub(super) use straight::STEPS as STRAIGHT;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct RxQueue {
     pub setup: RxSetup,
+    /// Where frames that fit an entry go, if the driver gave one.
+    pub data: RxDataRing,
     pub at: RxProgress,
     /// The caller knows why it stopped.
     pub told: bool,
 }
 
 impl RxQueue {
+    /// The entry of the data ring that belongs to descriptor `index` of ring 0, if a frame of `len` bytes fits it.
+    #[inline]
+    fn data_entry(&self, index: u32, len: usize, planted: Planted) -> Option<u64> {
+        let RxDataRing { pa, entry_bytes } = self.data;
+        let fits = len <= usize::from(entry_bytes) || (planted.is(Mutant::SwRxDataOverrun) && entry_bytes != 0);
+        (entry_bytes != 0 && fits).then(|| pa.wrapping_add(u64::from(entry_bytes) * u64::from(index)))
+    }
+
     /// Publishes a completion. A ring out of reach is the guest's loss alone.
     #[inline]
     fn complete(&mut self, cell: RxCompDesc, host: &mut impl Host) {
@@ -68,9 +78,13 @@ enum Fate {
     Unwritable,
 }
 
+/// The data ring, where buffers are numbered by ring: behind ring 0 and ring 1, as `rqID` has it.
+const DATA: usize = 2;
+
 /// One buffer of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Buffer {
+    /// 0, 1 or [`DATA`].
     ring: usize,
     index: u32,
     addr: u64,
@@ -294,7 +308,13 @@ impl Inbox {
         if desc.btype() != body || desc.len() == 0 {
             return;
         }
-        let len = usize::from(desc.len()).min(self.delivered().len() - self.placed);
+        let whole = self.delivered().len();
+        if let Some(addr) = queue.data_entry(cursor.index(), whole, shared.planted).filter(|_| !body) {
+            self.buffers.push(Buffer { ring: DATA, index: cursor.index(), addr, from: 0, len: whole });
+            self.placed = whole;
+            return self.decide(Fate::Good, activation, queue, shared);
+        }
+        let len = usize::from(desc.len()).min(whole - self.placed);
         self.buffers.push(Buffer { ring, index: cursor.index(), addr: desc.addr(), from: self.placed, len });
         self.placed += len;
         let most = match activation.max_rx_sg {
@@ -388,8 +408,9 @@ impl Inbox {
         cell.set_rxd_idx(buffer.index as u16);
         cell.set_sop(sop);
         cell.set_eop(eop);
-        let second = buffer.ring == 1 && !shared.planted.is(Mutant::SwRxRqid);
-        cell.set_rq_id(u16::from(self.report.queue) + if second { queues } else { 0 });
+        let misnamed = buffer.ring == 1 && shared.planted.is(Mutant::SwRxRqid);
+        let ring = if misnamed { 0 } else { buffer.ring as u16 };
+        cell.set_rq_id(u16::from(self.report.queue) + ring * queues);
         cell.set_len(buffer.len as u16);
         if !profile.has(Deviation::RxTypeZero) {
             cell.set_kind(RXCOMP);

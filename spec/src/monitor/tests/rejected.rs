@@ -6,7 +6,7 @@ use crate::clause::{self, Judge};
 use crate::event::{Bar, Stimulus};
 use crate::monitor::Judges;
 use crate::vmxnet3::command::{feature, rx_mode};
-use crate::vmxnet3::shared::{RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
+use crate::vmxnet3::shared::{CMD_INFO_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
 use crate::vmxnet3::*;
 
 const SHARED: u64 = 0x1000;
@@ -175,6 +175,7 @@ const RUNS: &[(&str, Run)] = &[
     }),
     ("VMX-RX-006", |rig| spoilt(rig, |c| c.set_sop(false))),
     ("VMX-RX-007", |rig| spoilt(rig, |c| c.set_rq_id(3))),
+    ("VMX-V3-002", |rig| spoilt(rig, |c| c.set_rq_id(2))),
     ("VMX-RX-008", |rig| {
         rig.write_memory(Rig::rx_buffer(0, 0), &[0; BUFFER as usize + 1]);
         let c = rig.completion(BUFFER as usize + 1);
@@ -362,6 +363,87 @@ fn every_clause_of_monitors_stands_in_the_list() {
     for (id, _) in RUNS {
         assert!(clause::find(id).is_some_and(|c| c.judge == Judge::Monitor), "{id}");
     }
+}
+
+/// A device of version 3 whose driver gave an RX data ring with entries of 128 bytes.
+fn with_data_ring() -> Rig {
+    let mut rig = Rig::new();
+    let mut conf: RxQueueConf = super::super::layout::at(&rig.memory, TABLE + 256 + 16, 0).unwrap();
+    conf.set_rx_data_ring_base_pa(DATA_RING);
+    conf.set_rx_data_ring_desc_size(128);
+    rig.put(TABLE + 256 + 16, conf);
+    rig.write(Bar::Bar1, 0, 4);
+    rig.activate();
+    for _ in 0..4 {
+        rig.post_rx(0, false);
+        rig.post_rx(1, true);
+    }
+    rig
+}
+
+const DATA_RING: u64 = 0xc000;
+
+/// Offers a frame and copies it to entry `entry` of the data ring.
+fn copy(rig: &mut Rig, id: u64, len: usize, entry: u64) {
+    let frame = inward(id, len);
+    rig.offer(&frame);
+    rig.write_memory(DATA_RING + 128 * entry, &frame);
+    let mut c = rig.completion(len);
+    c.set_rq_id(2);
+    rig.complete_rx(c);
+    rig.vector(VECTORS[1]);
+    rig.unmask(VECTORS[1]);
+}
+
+#[test]
+fn frames_in_the_data_ring_are_followed() {
+    let mut rig = with_data_ring();
+    copy(&mut rig, 1, 100, 0);
+    let frame = inward(2, 100);
+    rig.offer(&frame);
+    rig.deliver(&frame);
+    copy(&mut rig, 3, 128, 2);
+    rig.idle();
+    rig.is_clean();
+}
+
+#[test]
+fn a_frame_that_fits_no_entry_or_lies_in_another_one_is_rejected() {
+    let mut rig = with_data_ring();
+    copy(&mut rig, 1, 129, 0);
+    rig.breaks("VMX-V3-002");
+    let mut rig = with_data_ring();
+    copy(&mut rig, 1, 100, 1);
+    rig.rejects("VMX-RX-010").unwrap();
+}
+
+#[test]
+fn below_version_3_there_is_no_data_ring() {
+    let mut rig = with_data_ring();
+    rig.command(Command::QuiesceDev);
+    rig.idle();
+    rig.write(Bar::Bar1, 0, 1);
+    rig.rx_posted = [0; 2];
+    rig.activate();
+    rig.post_rx(0, false);
+    copy(&mut rig, 1, 100, 0);
+    rig.breaks("VMX-V3-002");
+}
+
+#[test]
+fn the_answer_of_get_coalesce_may_be_written_while_the_command_runs() {
+    let mut rig = with_data_ring();
+    let mut words = VariableLenConf::default();
+    words.set_conf_len(16);
+    words.set_conf_pa(0x3000);
+    rig.put(SHARED + CMD_INFO_OFFSET, words);
+    rig.command(Command::GetCoalesce);
+    rig.write_memory(0x3000, &[0; 16]);
+    rig.read(Bar::Bar1, 0x20, 0);
+    rig.idle();
+    rig.is_clean();
+    rig.write_memory(0x3000, &[0; 16]);
+    rig.rejects("VMX-SHM-004").unwrap();
 }
 
 #[test]

@@ -6,8 +6,10 @@ use crate::memory::Memory;
 use spec::event::Bar;
 use spec::frame::Dice;
 use spec::vmxnet3::rx::RXCOMP;
+use spec::vmxnet3::shared::CoalesceScheme;
 use spec::vmxnet3::{
     Bar0, Bar1, Command, DriverShared, RxCompDesc, RxDesc, RxQueueDesc, TxCompDesc, TxDesc, TxQueueDesc,
+    VariableLenConf,
 };
 
 pub(super) const BASE: u64 = 0x10_0000;
@@ -51,6 +53,10 @@ pub(super) struct Fake {
     pub(super) uvrs: u32,
     pub(super) link: u32,
     pub(super) activate_answer: u32,
+    /// Answer of GET_TXDATA_DESC_SIZE.
+    pub(super) tx_data: u32,
+    /// Written by GET_COALESCE.
+    pub(super) coalesce: CoalesceScheme,
     pub(super) icr: u32,
     pub(super) imr: [bool; 25],
     pub(super) active: bool,
@@ -79,6 +85,8 @@ impl Fake {
             uvrs: 1,
             link: spec::vmxnet3::LINK_UP,
             activate_answer: 0,
+            tx_data: 128,
+            coalesce: CoalesceScheme::default(),
             icr: 0,
             imr: [true; 25],
             active: false,
@@ -143,6 +151,11 @@ impl Fake {
             }
             Command::QuiesceDev | Command::ResetDev => self.active = false,
             Command::GetLink => self.answer = self.link,
+            Command::GetTxdataDescSize => self.answer = self.tx_data,
+            Command::GetCoalesce => {
+                let words = VariableLenConf(self.shared().cmd_info());
+                self.memory.put(words.conf_pa(), self.coalesce).unwrap();
+            }
             _ => {}
         }
     }

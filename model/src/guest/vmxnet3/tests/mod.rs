@@ -2,6 +2,7 @@
 
 mod breaches;
 mod fake;
+mod version3;
 
 use super::*;
 use crate::guest::packet::{Fragments, Packet};

@@ -4,7 +4,7 @@
 //! the guest sees the same accesses in the same order; the law `to_run_is_to_step_and_a_step_is_at_most_one_access` holds the two
 //! side by side.
 
-use super::{Buffer, Fate, Inbox, RxQueue, Stage};
+use super::{Buffer, DATA, Fate, Inbox, RxQueue, Stage};
 use crate::host::Host;
 use crate::mutant::Planted;
 use crate::plane::Activation;
@@ -20,8 +20,8 @@ impl Inbox {
         self.stage == Stage::Arrived
     }
 
-    /// Delivers an untouched frame whole, where the first descriptor of ring 0 is a HEAD that takes all of it. Anywhere else it takes
-    /// the first step, and the frame is stepped from there. Answers the steps taken.
+    /// Delivers an untouched frame whole, where the first descriptor of ring 0 is a HEAD and it, or its entry of the data ring, takes
+    /// all of it. Anywhere else it takes the first step, and the frame is stepped from there. Answers the steps taken.
     pub fn deliver(
         &mut self,
         activation: &Activation,
@@ -33,16 +33,19 @@ impl Inbox {
         let Some(queue) = self.take_up(activation, queues, shared) else { return 1 };
         let desc = self.owned(0, queue, host);
         let len = self.delivered().len();
-        let whole = |desc: &RxDesc| !desc.btype() && usize::from(desc.len()) >= len;
+        let at = queue.at.next[0];
+        let entry = queue.data_entry(at.index(), len, shared.planted);
+        let whole =
+            |desc: &RxDesc| !desc.btype() && desc.len() != 0 && (entry.is_some() || usize::from(desc.len()) >= len);
         let Some(desc) = desc.filter(|desc| whole(desc) && shared.planted == Planted::NONE) else {
             self.weigh(0, desc, activation, queue, shared);
             return 1;
         };
-        let at = queue.at.next[0];
-        if host.write(desc.addr(), self.delivered()).is_err() {
+        let (ring, addr) = entry.map_or((0, desc.addr()), |addr| (DATA, addr));
+        if host.write(addr, self.delivered()).is_err() {
             self.fate = Fate::Unwritable;
         }
-        let buffer = Buffer { ring: 0, index: at.index(), addr: desc.addr(), from: 0, len };
+        let buffer = Buffer { ring, index: at.index(), addr, from: 0, len };
         let cell = self.completion(buffer, (true, true), count, queue, shared);
         queue.complete(cell, host);
         queue.at.next[0] = at.next(queue.setup.ring_size[0]);

@@ -1,0 +1,226 @@
+//! A whole function at rest in software, as bytes: what the data plane's [`Canon`](super::Canon) holds, and what it does not, the
+//! configuration plane and the PCI function. It is what moves to another host.
+//!
+//! Not in it: frames (whoever holds them hands them on), the level of the INTx line (it follows from the causes, which are there)
+//! and whether a cause met an unmask, which only the deviation `UnmaskForgetsAutoMask` asks for.
+
+use super::canon::{self, Builder, field, flag};
+use super::parts::{ControlV1, FunctionV1, VectorsV1, kind};
+use super::stream::{Part, Reader, RestoreError, Writer};
+use crate::machine::{Mode, System};
+use crate::memory::Ram;
+use crate::pci::Pci;
+use crate::plane::Progress;
+use crate::vmxnet3::plane::PlaneState;
+use spec::profile::Profile;
+use spec::vmxnet3::Lifecycle;
+
+/// A function at rest in software.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Saved {
+    /// What the configuration plane remembers; no register write waits.
+    pub plane: PlaneState,
+    /// The PCI function, its line down.
+    pub pci: Pci,
+    /// How far the data plane is; vectors alone while it is inactive.
+    pub progress: Progress,
+}
+
+/// Why a function cannot be saved now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAtRest {
+    /// It is on the adapter.
+    #[error("the function is on the adapter")]
+    Hardware,
+    /// A switch or a command is under way.
+    #[error("a switch or a command is under way")]
+    Busy,
+    /// A packet or a frame is under way, or frames wait.
+    #[error("packets or frames are under way")]
+    InFlight,
+    /// A message was not taken yet.
+    #[error("an interrupt message waits")]
+    Message,
+}
+
+impl Saved {
+    /// Its bytes, in the caller's buffer.
+    pub fn encode(&self, profile: &Profile, out: &mut Vec<u8>) {
+        let PlaneState {
+            lifecycle,
+            version,
+            upt,
+            dsal,
+            shared_pa,
+            macl,
+            mac,
+            permanent_mac,
+            last_command,
+            result,
+            link_up,
+            intx,
+            activation,
+            queue_desc_pa,
+            event_vector,
+            coalesce,
+            pending: _,
+        } = &self.plane;
+        let mut writer = Writer::new(out, profile.id);
+        let mut saved = ControlV1::default();
+        saved.set_shared_pa(*shared_pa);
+        saved.set_queue_desc_pa(*queue_desc_pa);
+        saved.set_dsal(*dsal);
+        saved.set_macl(*macl);
+        saved.set_last_command(*last_command);
+        saved.set_result(*result);
+        saved.set_mac(*mac);
+        saved.set_permanent_mac(*permanent_mac);
+        saved.set_active(u8::from(*lifecycle == Lifecycle::Active));
+        saved.set_version(*version);
+        saved.set_upt(u8::from(*upt));
+        saved.set_link_up(u8::from(*link_up));
+        saved.set_intx(u8::from(*intx));
+        saved.set_event_vector(*event_vector);
+        saved.set_coalesce(*coalesce);
+        writer.raw(kind::CONTROL, 0, &saved.0);
+        let (config, table, pending, _) = self.pci.parts();
+        let mut saved = FunctionV1::default();
+        // Configuration space has as many bytes as the layout.
+        saved.set_config(config.first_chunk().copied().unwrap_or([0; 256]));
+        saved.set_table(*table);
+        saved.set_pending(pending);
+        writer.raw(kind::FUNCTION, 0, &saved.0);
+        match activation {
+            Some(activation) => canon::encode(&mut writer, activation, &self.progress),
+            None => writer.raw(kind::VECTORS, 0, &canon::vectors(&self.progress.vectors).0),
+        }
+        writer.finish();
+    }
+
+    /// From bytes that a device of `profile` saved: every field is checked as strictly as a guest's own writes.
+    ///
+    /// # Errors
+    /// Names the part, the field and the value that was refused.
+    pub fn decode(profile: &'static Profile, bytes: &[u8]) -> Result<Self, RestoreError> {
+        let mut reader = Reader::new(bytes)?;
+        if reader.profile() != profile.id {
+            return Err(RestoreError::Profile { found: reader.profile() });
+        }
+        let mut next = |name| reader.next_part()?.ok_or(RestoreError::Missing { part: name, index: 0 });
+        let mut plane = control(profile, &next("Control")?)?;
+        let pci = function(profile, &next("Function")?)?;
+        let first = next("Plane or Vectors")?;
+        let progress = if plane.lifecycle == Lifecycle::Active {
+            let mut builder = Builder::begin(profile, &first)?;
+            while let Some(part) = reader.next_part()? {
+                if !builder.take(&part)? {
+                    return Err(part.unknown());
+                }
+            }
+            let canon = builder.finish()?;
+            if canon.activation.filters.mac != plane.mac {
+                let [a, b, c, d, e, f] = canon.activation.filters.mac;
+                return Err(field("Plane", 0, "mac", u64::from_be_bytes([0, 0, a, b, c, d, e, f])));
+            }
+            plane.activation = Some(canon.activation);
+            canon.progress
+        } else {
+            if first.kind != kind::VECTORS || first.index != 0 {
+                return Err(first.unknown());
+            }
+            if let Some(part) = reader.next_part()? {
+                return Err(part.unknown());
+            }
+            Progress { vectors: canon::restore_vectors(&first.read::<VectorsV1>()?)?, ..Progress::default() }
+        };
+        Ok(Self { plane, pci, progress })
+    }
+}
+
+fn control(profile: &Profile, part: &Part<'_>) -> Result<PlaneState, RestoreError> {
+    const NAME: &str = "Control";
+    if part.kind != kind::CONTROL || part.index != 0 {
+        return Err(part.unknown());
+    }
+    let saved: ControlV1 = part.read()?;
+    let version = saved.version();
+    if !(1..=32).contains(&version) || version != 1 && profile.versions >> (version - 1) & 1 == 0 {
+        return Err(field(NAME, 0, "version", version));
+    }
+    if let Some(&byte) = saved.rsvd().iter().find(|&&byte| byte != 0) {
+        return Err(field(NAME, 0, "rsvd", byte));
+    }
+    if !saved.coalesce().is_valid() {
+        return Err(field(NAME, 0, "coalesce.coalMode", saved.coalesce().coal_mode()));
+    }
+    let active = flag(NAME, 0, "active", saved.active())?;
+    Ok(PlaneState {
+        lifecycle: if active { Lifecycle::Active } else { Lifecycle::Inactive },
+        version,
+        upt: flag(NAME, 0, "upt", saved.upt())?,
+        dsal: saved.dsal(),
+        shared_pa: saved.shared_pa(),
+        macl: saved.macl(),
+        mac: saved.mac(),
+        permanent_mac: saved.permanent_mac(),
+        last_command: saved.last_command(),
+        result: saved.result(),
+        link_up: flag(NAME, 0, "link_up", saved.link_up())?,
+        intx: flag(NAME, 0, "intx", saved.intx())?,
+        activation: None,
+        queue_desc_pa: saved.queue_desc_pa(),
+        event_vector: saved.event_vector(),
+        coalesce: saved.coalesce(),
+        pending: None,
+    })
+}
+
+/// The function of a profile, after reset.
+fn fresh(profile: &Profile) -> Pci {
+    if profile.msix { Pci::new() } else { Pci::new().without_msix() }
+}
+
+fn function(profile: &Profile, part: &Part<'_>) -> Result<Pci, RestoreError> {
+    const NAME: &str = "Function";
+    if part.kind != kind::FUNCTION || part.index != 0 {
+        return Err(part.unknown());
+    }
+    let saved: FunctionV1 = part.read()?;
+    if saved.rsvd() != 0 {
+        return Err(field(NAME, 0, "rsvd", saved.rsvd()));
+    }
+    let pci = fresh(profile).with_parts(&saved.config(), saved.table(), saved.pending());
+    let (config, _, pending, _) = pci.parts();
+    if pending != saved.pending() {
+        return Err(field(NAME, 0, "pending", saved.pending()));
+    }
+    match config.iter().zip(saved.config()).find(|(ours, theirs)| **ours != *theirs) {
+        None => Ok(pci),
+        Some((_, theirs)) => Err(field(NAME, 0, "config", theirs)),
+    }
+}
+
+impl<M: Ram> System<M> {
+    /// What a restore needs, from a function at rest: nothing of it changes.
+    ///
+    /// # Errors
+    /// Says what is under way.
+    pub fn save(&self) -> Result<Saved, NotAtRest> {
+        if self.mode != Mode::Software {
+            return Err(NotAtRest::Hardware);
+        }
+        if self.switch.is_some() || self.phase.is_some() || self.link.is_some() {
+            return Err(NotAtRest::Busy);
+        }
+        if self.messages != 0 {
+            return Err(NotAtRest::Message);
+        }
+        let progress = self.body.progress().map_err(|_| NotAtRest::InFlight)?;
+        if self.net.waiting() != (0, 0) {
+            return Err(NotAtRest::InFlight);
+        }
+        let (config, table, pending, _) = self.pci.parts();
+        let pci = fresh(self.profile).with_parts(config, *table, pending);
+        Ok(Saved { plane: self.plane.state().clone(), pci, progress })
+    }
+}

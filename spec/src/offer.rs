@@ -1,0 +1,213 @@
+//! What of a profile a guest is offered: interface versions, queue pairs, MSI-X or INTx. Each choice is a profile of its own with a
+//! number and a name, so that saved states and traces find it again.
+
+use super::Profile;
+
+/// What of a profile a guest is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Offer {
+    /// Highest interface version, 1 to [`Offer::NEWEST`]; VRRS shows it and every one below.
+    pub version: u8,
+    /// Most TX and most RX queues, 1 to 8. No driver below version 6 can be told: ACTIVATE_DEV refuses one that sets up more.
+    pub queues: u8,
+    /// The function has an MSI-X capability.
+    pub msix: bool,
+}
+
+impl Offer {
+    /// The newest interface version that the models implement.
+    pub const NEWEST: u8 = 3;
+    /// Most queue pairs that can be offered. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.
+    pub const MOST_QUEUES: u8 = 8;
+
+    const fn is_valid(self) -> bool {
+        self.version >= 1 && self.version <= Self::NEWEST && self.queues >= 1 && self.queues <= Self::MOST_QUEUES
+    }
+
+    const fn equals(self, other: Self) -> bool {
+        self.version == other.version && self.queues == other.queues && self.msix == other.msix
+    }
+
+    /// Place in a row of the table.
+    const fn place(self) -> usize {
+        ((self.version as usize - 1) * Self::MOST_QUEUES as usize + self.queues as usize - 1) * 2 + !self.msix as usize
+    }
+
+    const fn at(place: usize) -> Self {
+        let pairs = place / 2;
+        let queues = Self::MOST_QUEUES as usize;
+        Self { version: (pairs / queues) as u8 + 1, queues: (pairs % queues) as u8 + 1, msix: place.is_multiple_of(2) }
+    }
+}
+
+/// Offers there are.
+const CHOICES: usize = Offer::NEWEST as usize * Offer::MOST_QUEUES as usize * 2;
+/// Profiles that offers are made of: [`Profile::ALL`].
+const BASES: [Profile; 3] = [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL];
+const _: () = assert!(BASES.len() == Profile::ALL.len());
+
+/// A name built at compile time.
+#[derive(Clone, Copy)]
+struct Name {
+    bytes: [u8; 32],
+    len: usize,
+}
+
+impl Name {
+    const fn with(mut self, text: &[u8]) -> Self {
+        let mut i = 0;
+        while i < text.len() {
+            self.bytes[self.len] = text[i];
+            self.len += 1;
+            i += 1;
+        }
+        self
+    }
+
+    /// What the offer changes, behind the name of the profile: `reference+v3+q2+intx`.
+    const fn of(base: &Profile, offer: Offer) -> Self {
+        let own = base.offer();
+        let mut name = Self { bytes: [0; 32], len: 0 }.with(base.name.as_bytes());
+        if offer.version != own.version {
+            name = name.with(&[b'+', b'v', b'0' + offer.version]);
+        }
+        if offer.queues != own.queues {
+            name = name.with(&[b'+', b'q', b'0' + offer.queues]);
+        }
+        if offer.msix != own.msix {
+            name = name.with(if offer.msix { b"+msix" } else { b"+intx" });
+        }
+        name
+    }
+
+    const fn text(&'static self) -> &'static str {
+        match core::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => text,
+            Err(_) => panic!("names are ASCII"),
+        }
+    }
+}
+
+static NAMES: [[Name; CHOICES]; BASES.len()] = {
+    let mut all = [[Name { bytes: [0; 32], len: 0 }; CHOICES]; BASES.len()];
+    let mut base = 0;
+    while base < BASES.len() {
+        let mut place = 0;
+        while place < CHOICES {
+            all[base][place] = Name::of(&BASES[base], Offer::at(place));
+            place += 1;
+        }
+        base += 1;
+    }
+    all
+};
+
+static PROFILES: [[Profile; CHOICES]; BASES.len()] = {
+    let mut all = [[Profile::REFERENCE; CHOICES]; BASES.len()];
+    let mut base = 0;
+    while base < BASES.len() {
+        let mut place = 0;
+        while place < CHOICES {
+            let offer = Offer::at(place);
+            let mut profile = BASES[base].with_offer(offer);
+            if !offer.equals(BASES[base].offer()) {
+                profile.id |= (place as u16 + 1) << 8;
+                profile.name = NAMES[base][place].text();
+            }
+            all[base][place] = profile;
+            place += 1;
+        }
+        base += 1;
+    }
+    all
+};
+
+/// Every profile that offers lead to.
+pub(super) fn derived() -> impl Iterator<Item = &'static Profile> {
+    PROFILES.iter().flatten()
+}
+
+impl Profile {
+    /// What it offers.
+    pub const fn offer(&self) -> Offer {
+        let (tx, rx) = (self.limits.tx_queues, self.limits.rx_queues);
+        Offer {
+            version: (32 - self.versions.leading_zeros()) as u8,
+            queues: if tx < rx { tx } else { rx },
+            msix: self.msix,
+        }
+    }
+
+    /// The same device with another offer, number and name unchanged: two devices of one number are not told apart in what is
+    /// saved, so this is for devices that are not saved.
+    #[must_use]
+    pub const fn with_offer(mut self, offer: Offer) -> Self {
+        self.versions = (1 << offer.version) - 1;
+        self.limits.tx_queues = offer.queues;
+        self.limits.rx_queues = offer.queues;
+        self.msix = offer.msix;
+        self
+    }
+
+    /// The profile that is like this one and offers `offer`; its number and name tell. `None` where the offer is out of range, or
+    /// this is none of [`Profile::ALL`] nor one that they lead to.
+    pub fn offering(&self, offer: Offer) -> Option<&'static Self> {
+        let base =
+            BASES.iter().position(|base| base.id == self.id & 0xff && base.with_offer(self.offer()).is_like(self))?;
+        offer.is_valid().then(|| &PROFILES[base][offer.place()])
+    }
+
+    /// Equal but for number and name.
+    fn is_like(&self, other: &Self) -> bool {
+        Self { id: 0, name: "", ..*self } == Self { id: 0, name: "", ..*other }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_offer_has_its_own_number_and_name_and_both_lead_back() {
+        let mut seen = BTreeSet::new();
+        for profile in derived() {
+            assert_eq!(Profile::by_id(profile.id), Some(profile));
+            assert_eq!(Profile::by_name(profile.name), Some(profile));
+            assert!(seen.insert(profile.name), "{}", profile.name);
+        }
+        assert_eq!(seen.len(), Profile::ALL.len() * CHOICES);
+        assert!(Profile::ALL.iter().all(|profile| seen.contains(profile.name)));
+    }
+
+    #[test]
+    fn an_offer_is_what_the_profile_then_offers() {
+        for base in Profile::ALL {
+            assert_eq!(base.offering(base.offer()), Some(*base));
+            for place in 0..CHOICES {
+                let offer = Offer::at(place);
+                let profile = base.offering(offer).expect("valid");
+                assert_eq!((offer.place(), profile.offer()), (place, offer));
+                assert_eq!(profile.versions, [1, 3, 7][usize::from(offer.version) - 1]);
+                assert_eq!(profile.offering(base.offer()), Some(*base), "and back");
+            }
+        }
+        let named = Profile::REFERENCE.offering(Offer { version: 3, queues: 2, msix: false });
+        assert_eq!(named.map(|profile| profile.name), Some("reference+v3+q2+intx"));
+    }
+
+    #[test]
+    fn what_is_out_of_range_or_unknown_is_not_offered() {
+        let own = Profile::REFERENCE.offer();
+        for offer in [
+            Offer { version: 0, ..own },
+            Offer { version: 4, ..own },
+            Offer { queues: 0, ..own },
+            Offer { queues: 9, ..own },
+        ] {
+            assert_eq!(Profile::REFERENCE.offering(offer), None, "{offer:?}");
+        }
+        let other = Profile { link_up: 1, ..Profile::REFERENCE };
+        assert_eq!(other.offering(own), None);
+    }
+}
