@@ -42,13 +42,14 @@ class Job:
         return f"{self.config}-{self.group.name}".replace(" ", "-")
 
 
-def jobs(configs: list[Config], scenarios: list[Scenario]) -> list[Job]:
+def jobs(configs: list[Config], scenarios: list[Scenario], whole: bool) -> list[Job]:
     """One job for each configuration and group, long ones first so that two guests end at about the same time."""
     made = []
     for config in configs:
         groups: dict[Group, list[Scenario]] = {}
         for each in scenarios:
-            if not each.group.any_kernel or config.kernel == configs[0].kernel:
+            once = each.group.any_kernel or each.group.any_kernel_will_do and not whole
+            if not once or config.kernel == configs[0].kernel:
                 groups.setdefault(each.group, []).append(each)
         made += [Job(config, group, tuple(members)) for group, members in groups.items()]
     return sorted(made, key=lambda job: -sum(each.seconds for each in job.scenarios))
