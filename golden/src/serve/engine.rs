@@ -3,6 +3,8 @@
 //! Every call into the system goes through [`Engine::call`], so that a recording is exact by construction.
 
 mod moving;
+mod recording;
+mod vectors;
 
 pub use moving::MoveCounters;
 
@@ -11,7 +13,7 @@ use super::outlet::Outlet;
 use super::pace::{Bells, Hold, LOOK, Pulse};
 use super::page::MappedPage;
 use super::wire::Wire;
-use crate::trace::{Answer, Call, Device, Header, Looks, Writer, apply};
+use crate::trace::{Answer, Call, Looks, Writer, apply};
 use model::machine::{Mode, System};
 use model::migrate::{Outcome, Plan, Policy, Reason, TxMode};
 use spec::event::Bar;
@@ -448,70 +450,6 @@ impl<M: Looks> Engine<M> {
         }
     }
 
-    /// Records every call from now on, or ends the recording.
-    ///
-    /// # Errors
-    /// When the recording that ends could not be written whole.
-    pub fn record(&mut self, to: Option<(File, &Header)>) -> std::io::Result<()> {
-        let ended = self.recorder.take().map(Writer::finish);
-        self.recorder = to.map(|(file, header)| Writer::new(file, header));
-        ended.transpose().map(|_| ())
-    }
-
-    /// Records every call from now on in a new file.
-    ///
-    /// # Errors
-    /// When the file exists or cannot be made, or the recording that ends could not be written whole.
-    pub fn record_to(&mut self, path: &std::path::Path) -> std::io::Result<()> {
-        let file = File::options().write(true).create_new(true).open(path)?;
-        let device = match self.kind {
-            Kind::Software => Device::Software,
-            Kind::Adapter => Device::Adapter,
-            Kind::Switching => Device::Switching,
-        };
-        let header = Header::new(device, self.profile, self.system.plane().state().permanent_mac);
-        let used = self.activity() > 0;
-        let state = if used { self.state_now() } else { None };
-        self.record(Some((file, &header)))?;
-        match (&mut self.recorder, used, state) {
-            (Some(_), true, Some(state)) => {
-                self.call(&Call::TableOutside);
-                self.call(&Call::Restore { state: state.into() });
-                if self.busy_since.is_some() {
-                    self.call(&Call::Wire { ready: false });
-                }
-            }
-            (Some(recorder), true, None) => {
-                recorder.remark("begun while the device was in use: what it was before is not known");
-            }
-            _ => {
-                self.call(&Call::TableOutside);
-                self.function_reset();
-            }
-        }
-        Ok(())
-    }
-
-    /// The state of a device in use, for a recording to begin with; `None` while it is on the adapter or a packet is partly sent.
-    fn state_now(&mut self) -> Option<Vec<u8>> {
-        if self.system.mode() == Mode::Hardware || self.page.is_some() {
-            return None;
-        }
-        if !self.is_moving() {
-            self.settle(Instant::now()).ok()?;
-            self.hold.prompt();
-            self.interrupt();
-        }
-        let mut state = Vec::new();
-        self.system.save().ok()?.encode(self.profile, &mut state);
-        Some(state)
-    }
-
-    /// A recording is being made.
-    pub fn is_recording(&self) -> bool {
-        self.recorder.is_some()
-    }
-
     /// Makes sure that the vCPU may run: commands and link changes that run on the adapter are seen through.
     fn unblock(&mut self) {
         let begun = Instant::now();
@@ -619,94 +557,8 @@ impl<M: Looks> Engine<M> {
         }
     }
 
-    /// Signals what was raised. The mask that the device sets by itself stands in the page before the guest hears of it.
-    fn interrupt(&mut self) {
-        let sent = self.outlet.counters().frames;
-        if self.system.messages() == 0 {
-            self.hold.nothing();
-        } else if !self.hold.waits(Instant::now(), sent) {
-            self.tell_messages();
-            self.hold.told(sent);
-        }
-        self.interrupts.level(self.system.line());
-    }
-
-    fn tell_messages(&mut self) {
-        loop {
-            let messages = self.system.messages();
-            if messages == 0 {
-                break;
-            }
-            let vector = messages.trailing_zeros() as u16;
-            self.call(&Call::Message { vector });
-            if let Some(page) = self.page.as_ref().filter(|_| self.system.is_masked(vector as u8)) {
-                page.store(Bar0::Imr(vector as u8).offset(), 1);
-            }
-            self.interrupts.message(vector);
-        }
-    }
-
-    /// What the guest wrote to the masks of its page reaches the device.
-    fn adopt_masks(&mut self) {
-        let Some(page) = self.page.take() else { return };
-        for vector in 0..self.system.vectors() as u8 {
-            let register = Bar0::Imr(vector);
-            let value = page.load(register.offset());
-            if (value & 1 == 1) != self.system.is_masked(vector) {
-                self.unblock();
-                let (bar, offset) = (Bar::Bar0, register.offset());
-                while !self.call(&Call::Write { bar, offset, value }).is_done() {
-                    self.call(&Call::Run { budget: STAGE_STEPS });
-                    self.unblock();
-                }
-            }
-        }
-        self.page = Some(page);
-    }
-
-    /// The vectors that are masked, a bit each.
-    fn masks(&self) -> u32 {
-        (0..self.system.vectors()).fold(0, |masks, v| masks | u32::from(self.system.is_masked(v as u8)) << v)
-    }
-
-    /// What the device did to the masks by itself, which were `before`, stands in the guest's page. The others are the guest's:
-    /// it may be unmasking one at this moment, and a store of what it was would lose that.
-    fn show_masks(&self, before: u32) {
-        let Some(page) = &self.page else { return };
-        let masks = self.masks();
-        for vector in (0..self.system.vectors()).filter(|v| (masks ^ before) >> v & 1 == 1) {
-            page.store(Bar0::Imr(vector as u8).offset(), masks >> vector & 1);
-        }
-    }
-
     /// The profile it was built by.
     pub fn profile(&self) -> &'static Profile {
         self.profile
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::wire::Unplugged;
-    use super::*;
-    use model::memory::Memory;
-
-    #[test]
-    fn a_mask_that_the_guest_changes_meanwhile_is_not_overwritten() {
-        let memory = Memory::new(&[(0x1000, 0x1000)]);
-        let wire = Box::new(Unplugged::default());
-        let mut engine = Engine::new(&Profile::REFERENCE, Kind::Switching, Path::Direct, [2; 6], memory, wire).unwrap();
-        let imr = |vector| Bar0::Imr(vector).offset();
-        let shown = |engine: &Engine<Memory>, vector| engine.page().unwrap().load(imr(vector));
-        assert_eq!((shown(&engine, 0), shown(&engine, 1)), (1, 1), "masked at power-on");
-        // While the device is at work the guest unmasks vector 0, and the device changes vector 1.
-        let before = engine.masks();
-        engine.page().unwrap().store(imr(0), 0);
-        engine.call(&Call::Write { bar: Bar::Bar0, offset: imr(1), value: 0 });
-        engine.show_masks(before);
-        assert_eq!((shown(&engine, 0), shown(&engine, 1)), (0, 0));
-        assert!(engine.system().is_masked(0));
-        engine.work();
-        assert!(!engine.system().is_masked(0) && !engine.system().is_masked(1));
     }
 }
