@@ -5,7 +5,7 @@
 //! empty before the next one is. What a host had sent before another host sent something because of it is therefore forwarded first.
 //!
 //! It loses nothing by itself: while a port has no room nothing more is taken from any, as on a lossless fabric. A port that has
-//! had no room for 200 ms loses what waits for it, counted.
+//! had no room for half a second loses what waits for it, counted.
 
 use crate::serve::orders::Control;
 use crate::serve::wire::switch::{Port, Switches};
