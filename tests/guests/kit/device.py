@@ -185,6 +185,13 @@ class Device:
             log.write(f"{json.dumps({'do': do, **arguments})}\n  {json.dumps(answer)}\n")
         return answer
 
+    def untouched(self) -> bool:
+        """Whether no driver has read or written a register so far; QEMU's own device does not tell."""
+        if not self.server or not self.alive():
+            return False
+        stats = self.control("stats")
+        return stats.get("reads") == 0 and stats.get("writes") == 0
+
     def alive(self) -> bool:
         """Whether the serving processes still run; QEMU's own device lives with QEMU."""
         servers = [*self._others, *([self.server] if self.server else [])]

@@ -18,6 +18,10 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 IPXE_SCRIPT = "boot.ipxe"
 
 
+class Untouched(Failed):
+    """A guest did not come up, and its device was never touched: QEMU or the kernel stood still before its driver was there."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one scenario on one configuration."""
@@ -61,6 +65,7 @@ class Runner:
     def __init__(self, lab: Lab, options: Options, tell: "Tell") -> None:
         self.lab, self.options, self.tell = lab, options, tell
         self.outcomes: list[Outcome] = []
+        self.booted_again: list[str] = []
         self._lock = threading.Lock()
         self._count = 0
 
@@ -88,8 +93,9 @@ class Runner:
         while left:
             left = self._boot(job, left)
 
-    def _boot(self, job: Job, scenarios: list[Scenario]) -> list[Scenario]:
-        """Runs scenarios in one guest until one fails; returns those that still need a guest."""
+    def _boot(self, job: Job, scenarios: list[Scenario], again: bool = False) -> list[Scenario]:
+        """Runs scenarios in one guest until one fails; returns those that still need a guest: all of them when a guest stood still
+        before it touched its device, which is no fault of the device. That is allowed once, and counted."""
         with self._lock:
             self._count += 1
             folder = self.lab.run_folder(str(self._count))
@@ -99,6 +105,13 @@ class Runner:
                 stack.callback(self._keep, job, folder)
                 try:
                     it = self._start(job, folder, stack)
+                except Untouched as error:
+                    if not again:
+                        self.booted_again.append(f"{job.config}, {job.group.name}")
+                        return self._boot(job, scenarios, again=True)
+                    for each in scenarios:
+                        self._note(job.config, each, FAILED, time.monotonic() - start, f"no guest, twice: {error}")
+                    return []
                 except (Failed, OSError) as error:
                     for each in scenarios:
                         self._note(job.config, each, FAILED, time.monotonic() - start, f"no guest: {error}")
@@ -121,7 +134,12 @@ class Runner:
             tftp = folder / IPXE_SCRIPT
             tftp.write_bytes(SCRIPT)
         device = stack.enter_context(Device(self.lab, job.config, boot, folder, self.options.vnic, job.group.wire, tftp))
-        guest = stack.enter_context(Guest(self.lab, boot, folder, device.arguments(), files))
+        try:
+            guest = stack.enter_context(Guest(self.lab, boot, folder, device.arguments(), files))
+        except Failed as error:
+            if device.untouched():
+                raise Untouched(str(error)) from None
+            raise
         return It(self.lab, job.config, guest, device, self.options)
 
     def _one(self, it: It, scenario: Scenario) -> bool:

@@ -10,6 +10,8 @@ from kit.device import HOSTS
 from kit.guest import Failed
 from kit.scenario import MOVING, It, Skipped, scenario
 
+from scenarios import conversation
+
 MOVES = 5
 
 
@@ -42,17 +44,8 @@ def two_hosts(it: It) -> str:
     """Hardware on one host, software, a move, hardware on the other, back: nothing lost, doubled or reordered, no segment sent again."""
     if it.config.path != "trapped":
         raise Skipped("a device that moves is trapped: its page would stay in the guest")
-    it.up()
-    it.guest.do("ethtool -G eth0 rx 4096 tx 4096")
-    it.up()
-    # Why: see switching.py.
-    it.guest.do("ethtool -K eth0 lro off")
-    it.guest.do("cd /proc/sys/net/ipv4; echo 0 >tcp_early_retrans; [ ! -e tcp_rto_min_us ] || echo 5000000 >tcp_rto_min_us")
+    conversation.begin(it)
     mac = it.guest.do("cat /sys/class/net/eth0/address").text.strip()
-    patience = "seconds=20"
-    it.guest.spawn("udp", f"probe echo host=10.0.2.2 count=4000000 size=400 window=16 until=/tmp/stop {patience}")
-    it.guest.spawn("tcp", f"while [ ! -e /tmp/stop ]; do probe tcp-echo host=10.0.2.2 mib=2 {patience} || exit 1; done")
-    it.guest.spawn("in", f"while [ ! -e /tmp/stop ]; do probe blast host=10.0.2.2 count=2000 size=600 rate=2000 {patience} || exit 1; done")
     chosen = random.Random(it.options.seed)
     reports = []
     for number in range(MOVES):
@@ -67,17 +60,8 @@ def two_hosts(it: It) -> str:
         if len(heard) != 1 or not heard[0].endswith(f"up-{there}"):
             raise Failed(f"the guest is at host {there}, and the fabric heard it last at {heard}")
     time.sleep(0.5)
-    it.guest.do("touch /tmp/stop")
-    answers = {tag: it.guest.finish(tag, 60) for tag in ("udp", "in", "tcp")}
-    it.guest.do("rm /tmp/stop")
-    starved = it.statistics().get("pkts rx OOB", 0)
-    for tag, answer in answers.items():
-        if answer.status != 0:
-            raise Failed(f"{tag}: {answer.text.strip()[-400:]}; {starved} frames found no buffer")
-    again = sum(int(word.split("=")[1]) for word in answers["tcp"].text.split() if word.startswith("retransmitted="))
-    if again:
-        raise Failed(f"TCP sent {again} segments again")
+    udp = conversation.end(it)
     still = max(report["still_us"] for report in reports)
     frames = sum(report["frames"] for report in reports)
-    arrived = answers["udp"].value("arrived")
+    arrived = udp.value("arrived")
     return f"{MOVES} moves, {arrived} datagrams, 0/0/0, {frames} frames handed over, still for {still / 1000:.1f} ms at most"
