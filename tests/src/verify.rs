@@ -110,11 +110,10 @@ pub fn run(settings: &Settings, progress: &mut dyn FnMut(u64, u64)) -> Verdict {
     let findings = campaign::run(settings, planted, progress);
     describe(&findings, &mut failures);
     let mut tally = findings.tally.clone();
-    if failures.is_empty() {
-        let cases = case::run_all(settings.profile, planted);
-        tally.merge(&cases.tally);
-        failures.extend(cases.failures.iter().map(ToString::to_string));
-    }
+    // Cases run whatever the campaign found: often they name the clause that explains it.
+    let cases = case::run_all(settings.profile, planted);
+    tally.merge(&cases.tally);
+    failures.extend(cases.failures.iter().map(ToString::to_string));
     let mut recordings = Vec::new();
     if failures.is_empty() && settings.mutant.is_none() {
         recordings = recordings::all();
