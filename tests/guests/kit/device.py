@@ -17,6 +17,7 @@ from kit.peer import Peer
 DEVICES = ("qemu", "software", "adapter", "switching")
 MAC = "52:54:00:12:34:56"
 HOSTS = ("a", "b")
+CAPTURE = "wire"  # the stem of a capture's file
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Device:
 
     def _hosts(self) -> None:
         """Two hosts, the fabric and the front, which starts with host `a`."""
-        captured = f"+pcapng:{self.folder}/wire.pcapng" if self.capture else ""
+        captured = f"+pcapng:{self.folder}/{CAPTURE}.pcapng" if self.capture else ""
         uplinks = [f"stream-listen:{self.folder}/up-{name}" for name in HOSTS]
         self._fabric([*uplinks, self._responder() + captured], self.folder / "up-b")
         for name in HOSTS:
@@ -141,7 +142,7 @@ class Device:
         return [
             str(self.vnic), "serve", "--device", self.config.device, "--path", path,
             "--socket", str(self.folder / name), "--control", str(self.folder / control),
-            "--wire", spec, *(["--pcap", str(self.folder / "wire.pcapng")] if self.capture and capture else []),
+            "--wire", spec, *(["--pcap", str(self.folder / f"{CAPTURE}.pcapng")] if self.capture and capture else []),
             *(["--record", str(self.record)] if self.record else []),
         ]  # fmt: skip
 
@@ -151,7 +152,7 @@ class Device:
         rom = "pxe-vmxnet3.rom" if self.boot.firmware else ""
         if self.config.device == "qemu":
             ends = f"local.type=unix,local.path={inner}/device,remote.type=unix,remote.path={inner}/wire"
-            capture = ["-object", f"filter-dump,id=dump,netdev=n,file={inner}/wire.pcap"]
+            capture = ["-object", f"filter-dump,id=dump,netdev=n,file={inner}/{CAPTURE}.pcap"]
             return [
                 "-netdev",
                 f"dgram,id=n,{ends}",

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import copy2, rmtree
+from shutil import move, rmtree
 
 from kit import image
-from kit.device import Config, Device
+from kit.device import CAPTURE, Config, Device
 from kit.guest import Failed, Guest, direct_kernel
 from kit.lab import Lab, Trouble
 from kit.scenario import Group, It, Options, Scenario, Skipped
@@ -170,12 +170,14 @@ class Runner:
         return verdict != FAILED
 
     def _keep(self, job: Job, folder: Path) -> None:
-        """Moves what a boot left behind to the results."""
+        """Moves what a boot left behind to the results; captures, hundreds of megabytes each, only of a job in which something
+        failed, or when asked for."""
+        failed = any(each.verdict == FAILED and each.config == job.config and each.scenario in job.scenarios for each in self.outcomes)
         kept = self.lab.results / job.name() / folder.name.split("-")[-1]
         kept.mkdir(parents=True, exist_ok=True)
         for path in folder.iterdir():
-            if path.is_file():
-                copy2(path, kept / path.name)
+            if path.is_file() and (failed or self.options.captures or path.stem != CAPTURE):
+                move(path, kept / path.name)
         rmtree(folder)
 
 

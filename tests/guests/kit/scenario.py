@@ -50,6 +50,7 @@ class Options:
     vnic: Path
     switches: int = 200
     seed: int = 1
+    captures: bool = False  # keep those of guests that passed too
 
 
 @dataclass
