@@ -5,4 +5,8 @@ pub mod case;
 pub mod cli;
 pub mod ledger;
 pub mod recordings;
+pub mod rig;
+mod switch;
 pub mod verify;
+mod vic;
+mod vmxnet3;

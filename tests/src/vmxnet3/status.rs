@@ -1,13 +1,13 @@
 //! What GET_STATS and GET_QUEUE_STATUS write, and where.
 
-use super::bench::{Bench, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Setup};
 use spec::layout::Bytes;
 use spec::profile::Deviation;
 use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::{Command, QUEUE_DESC_BYTES, RxQueueDesc, RxStats, TxQueueDesc, TxStats};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "statistics-of-every-queue", clauses: &["VMX-STA-001"], unless: &[], run: statistics_of_every_queue },
     Case {
         id: "status-of-every-queue",
@@ -27,7 +27,7 @@ fn statistics_of_every_queue(check: &mut Check) {
     check.on(Target::Both, &Setup::default().queues(2), |check, bench| {
         bench.start();
         let (group, all) = ([1, 0, 0x5e, 0, 0, 1], [0xff; 6]);
-        let peer = super::bench::PEER;
+        let peer = crate::rig::PEER;
         for (q, to, len) in [(0, peer, 60), (0, group, 70), (1, all, 80), (1, peer, 90), (1, peer, 91)] {
             let mut frame = bench.frame(to, len);
             frame[6..12].copy_from_slice(&bench.config.mac);

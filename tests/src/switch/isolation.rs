@@ -1,8 +1,8 @@
 //! What a device may touch, and that whatever it touches is logged.
 
-use super::adapter::{Native, sizes};
-use super::bench::{Bench, Seen, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Seen, Setup};
+use crate::vic::native::{Native, sizes};
 use model::host::{Bare, DirtyLog, OneAccess, PAGE};
 use model::memory::Memory;
 use model::migrate::{Plan, Policy, TxMode};
@@ -12,7 +12,7 @@ use spec::vic::{RqReg, WqReg};
 use spec::vmxnet3::{Bar0, Command};
 use std::collections::BTreeSet;
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "descriptors-are-only-read", clauses: &["VIC-RQ-008"], unless: &[], run: descriptors_are_only_read },
     Case { id: "stopped-queues-are-quiet", clauses: &["VIC-REG-006"], unless: &[], run: stopped_queues_are_quiet },
     Case { id: "dirty-pages-of-a-body", clauses: &["SWI-DIR-001"], unless: &[], run: dirty_pages_of_a_body },

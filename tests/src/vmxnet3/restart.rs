@@ -1,11 +1,11 @@
 //! What a second activation starts from: rings, buffers, statistics, the shared address.
 
-use super::bench::{Bench, Seen, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Seen, Setup};
 use spec::profile::Deviation;
 use spec::vmxnet3::{Bar0, Command, RxQueueDesc, TxQueueDesc};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "rings-from-the-start", clauses: &["VMX-ACT-007"], unless: &[], run: rings_from_the_start },
     Case { id: "statistics-from-zero", clauses: &["VMX-ACT-011"], unless: &[], run: statistics_from_zero },
     Case { id: "buffers-posted-before", clauses: &["VMX-ACT-012"], unless: &[], run: buffers_posted_before },

@@ -1,6 +1,6 @@
 //! The adapter's native face: control blocks and commands, with no hypervisor between.
 
-use super::{Case, Check};
+use crate::case::{Case, Check};
 use model::host::Bare;
 use model::hypervisor::{Op, Poll, Program};
 use model::memory::Memory;
@@ -11,7 +11,7 @@ use spec::vic::devcmd::{packet_filter, status};
 use spec::vic::{CqReg, Devcmd, DevcmdError, DevcmdReg, IntrReg, RqReg, WqReg};
 use spec::vmxnet3::{CELL_BYTES, RxCompDesc, RxDesc, TxCompDesc, TxDesc};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "posted-index", clauses: &["VIC-WQ-001", "VIC-WQ-002"], unless: &[], run: posted_index },
     Case { id: "completion-colours", clauses: &["VIC-CQ-001", "VIC-CQ-003"], unless: &[], run: completion_colours },
     Case { id: "receive-stops-and-resumes", clauses: &["VIC-RQ-007"], unless: &[], run: receive_stops_and_resumes },
@@ -37,7 +37,7 @@ const BUFFER: u64 = 128;
 const BYTES: usize = 0x1_0000;
 
 /// An adapter, a host, and who drives them.
-pub(super) struct Native {
+pub(crate) struct Native {
     pub adapter: Adapter,
     pub host: Bare,
     size: u32,
@@ -187,7 +187,7 @@ impl Native {
 }
 
 /// Sizes of a ring that `profile` allows: the smallest and some that are no power of two.
-pub(super) fn sizes(check: &Check) -> Vec<u32> {
+pub(crate) fn sizes(check: &Check) -> Vec<u32> {
     let step = check.profile().limits.ring_step;
     if step == 1 { vec![2, 3, 4, 5, 7, 12] } else { vec![step, 3 * step] }
 }

@@ -1,14 +1,14 @@
 //! Transmit as the judges see it, with packets that an ordinary campaign hardly makes.
 
-use super::bench::{Bench, PEER, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, PEER, Setup};
 use model::guest::packet::{Offload, Packet};
 use model::guest::shape::{Body, Shape, To, Work};
 use model::guest::traffic::Traffic;
 use spec::vmxnet3::tx::om;
 use spec::vmxnet3::{Bar0, Command, TxDesc, TxQueueDesc};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "half-a-packet", clauses: &["VMX-TX-006"], unless: &[], run: half_a_packet },
     Case { id: "packets-that-cannot-be-sent", clauses: &["VMX-TX-012"], unless: &[], run: packets_that_cannot_be_sent },
     Case {

@@ -1,14 +1,14 @@
 //! Registers of both pages: reads without consequence, latches, addresses, events, doorbells of nobody.
 
-use super::bench::{Bench, PERMANENT, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, PERMANENT, Setup};
 use spec::event::Bar;
 use spec::profile::Deviation;
 use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::shared::ECR_OFFSET;
 use spec::vmxnet3::{Bar0, Bar1, Command, DriverShared, MAGIC, SHARED_BYTES_V1};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         id: "every-offset-completes",
         clauses: &["VMX-REG-001", "VMX-REG-007"],

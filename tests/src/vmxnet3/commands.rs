@@ -1,13 +1,13 @@
 //! Commands: their answers in every state, and what they may not do.
 
-use super::bench::{ADDRESSED, Bench, PERMANENT, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{ADDRESSED, Bench, PERMANENT, Setup};
 use spec::profile::Deviation;
 use spec::vmxnet3::command::rx_mode;
 use spec::vmxnet3::shared::RX_FILTER_OFFSET;
 use spec::vmxnet3::{Bar1, Command, TxQueueDesc};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         id: "answers-without-a-shared-area",
         clauses: &["VMX-CMD-004", "VMX-CMD-008", "VMX-CMD-009"],

@@ -1,7 +1,7 @@
 //! Receive as the judges see it: filters, tables, steering, limits of buffers.
 
-use super::bench::{ADDRESSED, Bench, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{ADDRESSED, Bench, Setup};
 use model::guest::shape::{Body, To, WireShape};
 use model::guest::traffic::Traffic;
 use model::guest::vmxnet3::RssSetup;
@@ -10,7 +10,7 @@ use spec::vmxnet3::command::{feature, rx_mode};
 use spec::vmxnet3::shared::RX_FILTER_OFFSET;
 use spec::vmxnet3::{Command, RxFilterConf, RxQueueDesc};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "modes", clauses: &["VMX-FLT-001", "VMX-FLT-002", "VMX-RX-019"], unless: &[], run: modes },
     Case {
         id: "vlan-tables",

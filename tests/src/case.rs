@@ -3,28 +3,8 @@
 //! A [`Case`] asks [`Check`] for a device in software or on the adapter, talks to it through registers and guest memory, and
 //! claims clauses. The judges of `spec::monitor` watch the same conversation, and their counts are added.
 
-mod activation;
-mod adapter;
-pub mod bench;
-mod commands;
-mod data;
-mod filters;
-mod hostile;
-mod interrupts;
-mod isolation;
-mod lifecycle;
-mod moves;
-mod registers;
-mod restart;
-mod round_trip;
-mod saved;
-mod setup;
-mod status;
-mod undo;
-mod version3;
-mod watch;
-
-use bench::{Bench, Setup};
+use crate::rig::{Bench, Setup};
+use crate::{switch, vic, vmxnet3};
 use model::mutant::Planted;
 use spec::clause::{Tally, find_index};
 use spec::monitor::{Violation, What};
@@ -43,26 +23,13 @@ pub struct Case {
     pub run: fn(&mut Check),
 }
 
-/// Every case, a subject a list.
-pub const ALL: &[&[Case]] = &[
-    registers::CASES,
-    commands::CASES,
-    version3::CASES,
-    activation::CASES,
-    restart::CASES,
-    lifecycle::CASES,
-    status::CASES,
-    data::CASES,
-    filters::CASES,
-    interrupts::CASES,
-    saved::CASES,
-    hostile::CASES,
-    adapter::CASES,
-    isolation::CASES,
-    moves::CASES,
-    round_trip::CASES,
-    undo::CASES,
-];
+/// Every case, a subject a list, a face of the device a list of those.
+const SUBJECTS: &[&[&[Case]]] = &[vmxnet3::CASES, vic::CASES, switch::CASES];
+
+/// Every case.
+pub fn all() -> impl Iterator<Item = &'static Case> {
+    SUBJECTS.iter().copied().flatten().copied().flatten()
+}
 
 /// Which body backs the guest in a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -287,7 +254,7 @@ pub fn run_all(profile: &'static Profile, planted: Planted) -> Outcome {
 /// Runs every case of `profile` on a device built as `device`: other than `profile`, it shows that the cases can fail.
 pub fn run_against(profile: &'static Profile, device: &'static Profile, planted: Planted) -> Outcome {
     let mut outcome = Outcome::default();
-    for case in ALL.iter().copied().flatten() {
+    for case in all() {
         if let Some(&deviation) = case.unless.iter().find(|&&deviation| profile.has(deviation)) {
             outcome.not_applicable.push((case.id, deviation));
             continue;

@@ -1,7 +1,7 @@
 //! Stopping, and what counts when: quiet after QUIESCE_DEV, masks after RESET_DEV, changes from their command on, the link.
 
-use super::bench::{ADDRESSED, Bench, PEER, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{ADDRESSED, Bench, PEER, Setup};
 use model::guest::traffic::Traffic;
 use model::host::Bare;
 use model::memory::Memory;
@@ -12,7 +12,7 @@ use spec::vmxnet3::command::{ecr, feature, rx_mode};
 use spec::vmxnet3::shared::{RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
 use spec::vmxnet3::{Bar0, Command, RxFilterConf};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "quiet-after-a-stop", clauses: &["VMX-LIF-001", "VMX-LIF-005"], unless: &[], run: quiet_after_a_stop },
     Case { id: "reset-masks-and-forgets", clauses: &["VMX-LIF-004"], unless: &[], run: reset_masks_and_forgets },
     Case { id: "reset-lowers-the-line", clauses: &["VMX-LIF-004"], unless: &[], run: reset_lowers_the_line },

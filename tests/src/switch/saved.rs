@@ -1,7 +1,7 @@
 //! Saved state: what crosses a save between packets, and what a restore refuses.
 
-use super::bench::{Bench, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Setup};
 use model::host::{Bare, Host};
 use model::memory::Memory;
 use model::migrate::Canon;
@@ -13,7 +13,7 @@ use spec::profile::Profile;
 use spec::vmxnet3::command::QueueError;
 use spec::vmxnet3::{Bar0, Bar1, Command};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         id: "a-save-between-packets",
         clauses: &["VMX-SAV-001", "VMX-SAV-003", "VMX-SAV-004", "VMX-SAV-005"],

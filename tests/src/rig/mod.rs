@@ -1,14 +1,16 @@
 //! The scripted guest: it writes structures, posts packets and buffers, and reads back what the device did. Nothing here happens
 //! unless a case says so.
 
-use super::Target;
-pub use super::setup::Setup;
-pub use super::watch::{Seen, Watch};
+mod setup;
+mod watch;
+
+use crate::case::Target;
 use model::guest::vmxnet3::{Driver, DriverConfig, Layout};
 use model::machine::{Action, BASE, Machine, Mode, ROUNDS, System};
 use model::memory::Memory;
 use model::migrate::{Outcome, Plan, Policy, TxMode};
 use model::mutant::Planted;
+pub use setup::Setup;
 use spec::event::Bar;
 use spec::frame;
 use spec::layout::Bytes;
@@ -21,6 +23,7 @@ use spec::vmxnet3::{
     Bar0, Bar1, CELL_BYTES, Command, DriverShared, RxCompDesc, RxDesc, RxQueueDesc, SHARED_BYTES_V1, TxCompDesc,
     TxDesc, TxQueueDesc,
 };
+pub use watch::{Seen, Watch};
 
 /// The address that the adapter's maker gave the device; the guest's own differs.
 pub const PERMANENT: [u8; 6] = [0x00, 0x0c, 0x29, 0x12, 0x34, 0x56];

@@ -1,7 +1,7 @@
 //! ACTIVATE_DEV: what it refuses, one step past each limit, and what it accepts.
 
-use super::bench::{ADDRESSED, Bench, Seen, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{ADDRESSED, Bench, Seen, Setup};
 use model::guest::traffic::Traffic;
 use spec::profile::Deviation;
 use spec::vmxnet3::shared::RX_FILTER_OFFSET;
@@ -9,7 +9,7 @@ use spec::vmxnet3::{
     Bar0, Command, DriverShared, MAGIC, RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc,
 };
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "the-magic", clauses: &["VMX-ACT-001"], unless: &[], run: the_magic },
     Case { id: "queue-counts", clauses: &["VMX-ACT-002"], unless: &[], run: queue_counts },
     Case { id: "fields-not-looked-at", clauses: &["VMX-ACT-003"], unless: &[], run: fields_not_looked_at },
@@ -285,7 +285,7 @@ fn address_before_activation(check: &mut Check) {
             check.equal("VMX-ACT-009", "address after ACTIVATE_DEV", bench.mac(), before);
             let frame = bench.frame(own, 100);
             check.holds("VMX-ACT-009", bench.receives(&frame), "it is the one that counts");
-            let frame = bench.frame(super::bench::PERMANENT, 100);
+            let frame = bench.frame(crate::rig::PERMANENT, 100);
             check.holds("VMX-ACT-009", bench.refuses(&frame), "the permanent one does not");
         }
     });

@@ -1,7 +1,7 @@
 //! Switches that fail, at every stage: before the commit point nobody can tell, behind it everything stands still and is told.
 
-use super::bench::{Bench, Seen, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Seen, Setup};
 use model::machine::Action;
 use model::migrate::{Outcome, Plan, Policy, Reason, Stage, TxMode};
 use spec::frame::Dice;
@@ -9,7 +9,7 @@ use spec::profile::Deviation;
 use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::{Bar0, Bar1, Command, RxQueueDesc, TxQueueDesc};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "failures-before-the-commit-point", clauses: &["SWI-FAI-001"], unless: &[], run: before_the_commit },
     Case { id: "failures-behind-the-commit-point", clauses: &["SWI-FAI-001"], unless: &[], run: behind_the_commit },
 ];

@@ -1,12 +1,12 @@
 //! Masks and causes: what a masked vector remembers, what masks itself, and what a switch owes.
 
-use super::bench::{Bench, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Setup};
 use model::migrate::{Outcome, Plan, Policy, TxMode};
 use spec::profile::Deviation;
 use spec::vmxnet3::Bar0;
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         id: "masked-causes",
         clauses: &["VMX-INT-001", "VMX-INT-002", "VMX-INT-003"],

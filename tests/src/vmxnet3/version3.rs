@@ -1,13 +1,13 @@
 //! Version 3: data rings of both directions, and coalescing schemes.
 
-use super::bench::{Bench, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Setup};
 use spec::layout::Bytes;
 use spec::profile::Deviation;
 use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
 use spec::vmxnet3::{Bar1, Command, DATA_ENTRY_MAX, DATA_ENTRY_STEP, TX_DATA_ENTRY_MIN, VariableLenConf};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case {
         id: "headers-in-the-data-ring",
         clauses: &["VMX-V3-001", "VMX-TX-021"],

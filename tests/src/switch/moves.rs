@@ -1,7 +1,7 @@
 //! The move's arithmetic and its length.
 
-use super::bench::{Bench, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Setup};
 use model::machine::Action;
 use model::migrate::{Plan, Policy, TxMode};
 use spec::correspond::{derive_generation, posted_index};
@@ -9,7 +9,7 @@ use spec::frame::Dice;
 use spec::profile::Profile;
 use spec::vmxnet3::MAX_VECTORS;
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "derived-generations", clauses: &["SWI-GEN-001"], unless: &[], run: derived_generations },
     Case { id: "steps-of-a-switch", clauses: &["SWI-STP-001"], unless: &[], run: steps_of_a_switch },
 ];

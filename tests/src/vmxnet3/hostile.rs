@@ -1,7 +1,7 @@
 //! Guests that break every rule: the device survives them, keeps to what they named, and serves again after a reset.
 
-use super::bench::{Bench, Setup};
-use super::{Case, Check, Target};
+use crate::case::{Case, Check, Target};
+use crate::rig::{Bench, Setup};
 use model::guest::hostile::{Hostile, HostileOp};
 use model::machine::{Action, GuestSide};
 use model::migrate::{Plan, TxMode};
@@ -9,7 +9,7 @@ use spec::frame::Dice;
 use spec::monitor::Judges;
 use spec::vmxnet3::{Command, RxDesc, TxDesc};
 
-pub(super) const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     Case { id: "hostile-guests", clauses: &["VMX-BAD-001", "VMX-BAD-003"], unless: &[], run: hostile_guests },
     Case { id: "nonsense-in-descriptors", clauses: &["VMX-BAD-003"], unless: &[], run: nonsense_in_descriptors },
 ];

@@ -1,0 +1,30 @@
+//! The cases of VMXNET3, in the order in which one reads its specification.
+
+mod activation;
+mod commands;
+mod data;
+mod filters;
+mod hostile;
+mod interrupts;
+mod lifecycle;
+mod registers;
+mod restart;
+mod status;
+mod version3;
+
+use crate::case::Case;
+
+/// A subject a list.
+pub(crate) const CASES: &[&[Case]] = &[
+    registers::CASES,
+    commands::CASES,
+    version3::CASES,
+    activation::CASES,
+    restart::CASES,
+    lifecycle::CASES,
+    status::CASES,
+    data::CASES,
+    filters::CASES,
+    interrupts::CASES,
+    hostile::CASES,
+];
