@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from kit.lab import Lab
-from kit.run import FAILED, PASSED, SKIPPED, Outcome
+from kit.run import FAILED, KNOWN, PASSED, SKIPPED, Outcome
 
 
 def write_json(path: Path, outcomes: list[Outcome]) -> None:
@@ -35,13 +35,13 @@ def write_junit(path: Path, outcomes: list[Outcome]) -> None:
         of_config = [each for each in outcomes if each.config == config]
         count = Counter(each.verdict for each in of_config)
         suite = ElementTree.SubElement(
-            top, "testsuite", name=str(config), tests=str(len(of_config)), failures=str(count[FAILED]), skipped=str(count[SKIPPED])
+            top, "testsuite", name=str(config), tests=str(len(of_config)), failures=str(count[FAILED]), skipped=str(count[SKIPPED] + count[KNOWN])
         )
         for each in of_config:
             case = ElementTree.SubElement(suite, "testcase", classname=str(config), name=each.scenario.name, time=str(each.seconds))
             if each.verdict == FAILED:
                 ElementTree.SubElement(case, "failure", message=printable(each.detail))
-            elif each.verdict == SKIPPED:
+            elif each.verdict in (SKIPPED, KNOWN):
                 ElementTree.SubElement(case, "skipped", message=printable(each.detail))
             else:
                 ElementTree.SubElement(case, "system-out").text = printable(each.detail)
@@ -70,7 +70,7 @@ def markdown(lab: Lab, outcomes: list[Outcome], command: str) -> str:
     configs = list(dict.fromkeys(each.config for each in outcomes))
     names = list(dict.fromkeys(each.scenario.name for each in outcomes))
     found = {(each.config, each.scenario.name): each for each in outcomes}
-    words = {PASSED: "ok", FAILED: "**failed**", SKIPPED: "-"}
+    words = {PASSED: "ok", FAILED: "**failed**", SKIPPED: "-", KNOWN: "known"}
     lines = ["# Guest lab: the last run", "", f"`{command}`", "", summary(outcomes), ""]
     lines += ["Kernels: " + ", ".join(f"{name} is {lab.release(name)}" for name in dict.fromkeys(c.kernel for c in configs)) + ".", ""]
     lines += ["| scenario | " + " | ".join(map(str, configs)) + " |", "|---" * (len(configs) + 1) + "|"]
@@ -96,4 +96,4 @@ def summary(outcomes: list[Outcome]) -> str:
     count = Counter(each.verdict for each in outcomes)
     reasons = Counter(each.detail for each in outcomes if each.verdict == SKIPPED)
     why = "".join(f"; {number} because: {reason}" for reason, number in reasons.most_common())
-    return f"{len(outcomes)} scenarios: {count[PASSED]} passed, {count[FAILED]} failed, {count[SKIPPED]} skipped{why}."
+    return f"{len(outcomes)} scenarios: {count[PASSED]} passed, {count[FAILED]} failed, {count[KNOWN]} known of QEMU's own device, {count[SKIPPED]} skipped{why}."

@@ -14,7 +14,7 @@ from kit.guest import Failed, Guest, direct_kernel
 from kit.lab import Lab, Trouble
 from kit.scenario import Group, It, Options, Scenario, Skipped
 
-PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+PASSED, FAILED, SKIPPED, KNOWN = "passed", "failed", "skipped", "known"
 IPXE_SCRIPT = "boot.ipxe"
 
 
@@ -164,10 +164,13 @@ class Runner:
             verdict, detail = FAILED, f"the guest's log: {complaints[0]} ({len(complaints)} such lines); {detail}"
         elif not it.device.alive():
             verdict, detail = FAILED, f"vnic serve has ended; {detail}"
-        if verdict == FAILED:
+        fit = verdict != FAILED
+        if not fit:
             aftermath(it)
+        if not fit and scenario.known and not it.device.server:
+            verdict, detail = KNOWN, scenario.known
         self._note(it.config, scenario, verdict, time.monotonic() - start, detail)
-        return verdict != FAILED
+        return fit
 
     def _keep(self, job: Job, folder: Path) -> None:
         """Moves what a boot left behind to the results; captures, hundreds of megabytes each, only of a job in which something
@@ -200,5 +203,5 @@ class Tell:
     """Prints outcomes as they come; verdicts other than passed stand out."""
 
     def __call__(self, outcome: Outcome) -> None:
-        mark = {PASSED: "ok", FAILED: "FAILED", SKIPPED: "skipped"}[outcome.verdict]
+        mark = {PASSED: "ok", FAILED: "FAILED", SKIPPED: "skipped", KNOWN: "known"}[outcome.verdict]
         print(f"{outcome.config!s:28} {outcome.scenario.name:24} {mark:8} {outcome.seconds:6.1f} s  {outcome.detail}", flush=True)

@@ -130,7 +130,7 @@ def vlan(it: It) -> str:
     return "id 5"
 
 
-@scenario(PLAIN, "mtu 9000")
+@scenario(PLAIN, "mtu 9000", known="it takes maxNumRxSG 0 for 1, so a frame of several buffers ends with err")
 def jumbo(it: It) -> str:
     """Frames of 9000 bytes both ways, and back to 1500."""
     it.up(mtu=9000)
