@@ -5,12 +5,14 @@
 //! - [`shared_view`] follows the addresses in guest memory from the shared area to the rings.
 //! - [`serve`] shows a device of ours to a real hypervisor over [`vfio_user`]; [`trace`] is what such a run, or any other, leaves.
 //! - [`front`] keeps a hypervisor's connection while a served device moves between hosts, [`fabric`] is the switch between them.
+//! - [`dut`] is the face of a device under test, whoever built it; QEMU's own behind it.
 //! - [`show`] decodes a dump by field name, [`diff`] compares two by meaning, [`explain`] looks a word up.
 #![forbid(unsafe_code)]
 
 pub mod consistency;
 pub mod diff;
 pub mod dump;
+pub mod dut;
 pub mod explain;
 pub mod fabric;
 pub mod front;

@@ -73,6 +73,14 @@ mutants! {
     PlaneDataRingAnyVersion = "plane-data-ring-any-version", Plane, "VMX-V3-004";
     /// A coalescing scheme that is out of bounds is put into force.
     PlaneCoalesceUnbounded = "plane-coalesce-unbounded", Plane, "VMX-V3-005";
+    /// Commands of every version are known, whichever is selected.
+    PlaneLaterCommands = "plane-later-commands", Plane, "VMX-VER-001";
+    /// The MTU of version 6 is taken at every version.
+    PlaneMtuAnyVersion = "plane-mtu-any-version", Plane, "VMX-V6-002";
+    /// What the driver wants is granted, offered or not.
+    PlaneGrantsUnoffered = "plane-grants-unoffered", Plane, "VMX-V7-001";
+    /// SET_RSS_FIELDS answers that it failed where it cannot do everything.
+    PlaneFieldsRefused = "plane-fields-refused", Plane, "VMX-V4-002";
     /// Every TSO segment carries FIN and PSH.
     SwTsoFlags = "sw-tso-flags", Software, "VMX-TX-018";
     /// A packet is completed twice.

@@ -1,7 +1,7 @@
 //! Clauses: every rule that something here can judge, each with an id that is never renumbered, and how often it was judged.
 //!
 //! The tables are in [`tables`]. A clause that no check judges is left out: a clause never exercised is a failure, not a pass.
-//! Ids `VMX-` and `VIC-` are rules of the two devices, VMXNET3 on versions 1 to 3; `SWI-` are the rules of the move between them.
+//! Ids `VMX-` and `VIC-` are rules of the two devices, VMXNET3; `SWI-` are the rules of the move between them.
 
 #[path = "clauses/mod.rs"]
 pub mod tables;

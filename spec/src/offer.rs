@@ -2,11 +2,12 @@
 //! number and a name, so that saved states and traces find it again.
 
 use super::Profile;
+use crate::vmxnet3::TUNNELS_UNASKED;
 
 /// What of a profile a guest is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Offer {
-    /// Highest interface version, 1 to [`Offer::NEWEST`]; VRRS shows it and every one below.
+    /// Highest interface version, 1 to [`Offer::NEWEST`]; VRRS shows it and those below, as far as [`Offer::versions`] lets them in.
     pub version: u8,
     /// Most TX and most RX queues, 1 to 8. No driver below version 6 can be told: ACTIVATE_DEV refuses one that sets up more.
     pub queues: u8,
@@ -16,9 +17,26 @@ pub struct Offer {
 
 impl Offer {
     /// The newest interface version that the models implement.
-    pub const NEWEST: u8 = 3;
+    pub const NEWEST: u8 = 9;
     /// Most queue pairs that can be offered. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.
     pub const MOST_QUEUES: u8 = 8;
+
+    /// VRRS of a device that offers this, a bit a version, and does `tunnels` or does not.
+    ///
+    /// A driver of versions 4 to 6 sends tunnels to be offloaded and cannot be told not to, one of version 7 can. So a device without
+    /// tunnels leaves these versions out, and a driver takes the next one below that it knows. Whoever asks for one of them gets them
+    /// all the same, with what they oblige the device to: only [`Offer::is_kept`] knows.
+    pub const fn versions(self, tunnels: bool) -> u32 {
+        let all = (1 << self.version) - 1;
+        if tunnels || self.version <= *TUNNELS_UNASKED.end() { all } else { all & !UNASKED }
+    }
+
+    /// Whether a device that does `tunnels`, or does not, does everything that the versions of this offer oblige it to. From version 7
+    /// on a driver can be told to keep segmentation of tunnels to itself, but checksums inside them still come unasked. Source: Linux
+    /// vmxnet3_drv.c, vmxnet3_declare_features, which leaves NETIF_F_HW_CSUM in hw_enc_features.
+    pub const fn is_kept(self, tunnels: bool) -> bool {
+        tunnels || self.version < *TUNNELS_UNASKED.start()
+    }
 
     const fn is_valid(self) -> bool {
         self.version >= 1 && self.version <= Self::NEWEST && self.queues >= 1 && self.queues <= Self::MOST_QUEUES
@@ -40,6 +58,8 @@ impl Offer {
     }
 }
 
+/// The bits of versions 4 to 6 in VRRS.
+const UNASKED: u32 = (1 << *TUNNELS_UNASKED.end()) - (1 << (*TUNNELS_UNASKED.start() - 1));
 /// Offers there are.
 const CHOICES: usize = Offer::NEWEST as usize * Offer::MOST_QUEUES as usize * 2;
 /// Profiles that offers are made of: [`Profile::ALL`].
@@ -142,7 +162,7 @@ impl Profile {
     /// saved, so this is for devices that are not saved.
     #[must_use]
     pub const fn with_offer(mut self, offer: Offer) -> Self {
-        self.versions = (1 << offer.version) - 1;
+        self.versions = offer.versions(self.answers.tunnels);
         self.limits.tx_queues = offer.queues;
         self.limits.rx_queues = offer.queues;
         self.msix = offer.msix;
@@ -188,7 +208,8 @@ mod tests {
                 let offer = Offer::at(place);
                 let profile = base.offering(offer).expect("valid");
                 assert_eq!((offer.place(), profile.offer()), (place, offer));
-                assert_eq!(profile.versions, [1, 3, 7][usize::from(offer.version) - 1]);
+                let versions = [1, 3, 7, 0xf, 0x1f, 0x3f, 0x47, 0xc7, 0x1c7];
+                assert_eq!(profile.versions, versions[usize::from(offer.version) - 1]);
                 assert_eq!(profile.offering(base.offer()), Some(*base), "and back");
             }
         }
@@ -197,11 +218,33 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_were_given_out_stay() {
+        let own = Profile::REFERENCE.offer();
+        for (version, queues, msix, id) in [(2, 8, true, 0x1f01), (3, 8, true, 0x2f01), (3, 2, false, 0x2401)] {
+            let profile = Profile::REFERENCE.offering(Offer { version, queues, msix }).expect("valid");
+            assert_eq!(profile.id, id, "{}", profile.name);
+        }
+        let newest = Profile::REFERENCE.offering(Offer { version: 9, ..own }).expect("valid");
+        assert_eq!((newest.id, newest.name), (0x8f01, "reference+v9"));
+    }
+
+    #[test]
+    fn versions_that_cannot_decline_tunnels_are_left_out_unless_they_are_asked_for() {
+        let own = Profile::REFERENCE.offer();
+        for version in 1..=9 {
+            let offer = Offer { version, ..own };
+            assert_eq!(offer.is_kept(false), version < 4, "{version}");
+            assert!(offer.is_kept(true) && offer.versions(true) == (1 << version) - 1);
+            assert_eq!(offer.versions(false) >> (version - 1), 1, "what was asked for is offered");
+        }
+    }
+
+    #[test]
     fn what_is_out_of_range_or_unknown_is_not_offered() {
         let own = Profile::REFERENCE.offer();
         for offer in [
             Offer { version: 0, ..own },
-            Offer { version: 4, ..own },
+            Offer { version: 10, ..own },
             Offer { queues: 0, ..own },
             Offer { queues: 9, ..own },
         ] {

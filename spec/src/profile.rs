@@ -1,8 +1,13 @@
 //! Named choices: limits, and what a device does where the sources are silent or where a known device differs.
 
+#[path = "answers.rs"]
+mod answers;
 #[path = "offer.rs"]
 mod offer;
 
+use crate::vmxnet3::answer::{DataSizes, Link, MaxQueues};
+pub use answers::Answers;
+use core::ops::RangeInclusive;
 pub use offer::Offer;
 
 /// Limits of the interface. All of them are here, so that exploration uses rings of 4 in a few KiB.
@@ -26,12 +31,21 @@ pub struct Limits {
     pub vectors: u8,
     /// Smallest MTU, bytes.
     pub min_mtu: u32,
-    /// Largest MTU, bytes.
+    /// Largest MTU below version 6, bytes.
     pub max_mtu: u32,
+    /// Largest MTU from version 6 on, bytes.
+    pub max_mtu_later: u32,
     /// Most descriptors the device gathers for one TX packet; a longer one is dropped, counted and completed.
     pub tx_descs: usize,
     /// Most bytes of one TX packet before segmentation; a longer one is dropped, counted and completed.
     pub tx_bytes: usize,
+}
+
+impl Limits {
+    /// MTUs that a driver of `version` may set, bytes.
+    pub const fn mtus(&self, version: u8) -> RangeInclusive<u32> {
+        self.min_mtu..=if version >= 6 { self.max_mtu_later } else { self.max_mtu }
+    }
 }
 
 /// What no public source says about the inside of the adapter.
@@ -189,6 +203,8 @@ pub struct Profile {
     pub link_up: u32,
     /// Limits of the interface.
     pub limits: Limits,
+    /// What it tells drivers of later versions.
+    pub answers: Answers,
     /// The inside of the adapter.
     pub adapter: AdapterLimits,
     /// Where it differs from the reference.
@@ -210,6 +226,7 @@ const LIMITS: Limits = Limits {
     vectors: 25,
     min_mtu: 60,
     max_mtu: 9000,
+    max_mtu_later: 9190,
     tx_descs: 64,
     tx_bytes: 65_535 + 18,
 };
@@ -235,6 +252,7 @@ impl Profile {
         tx_data_bytes: 128,
         link_up: crate::vmxnet3::LINK_UP,
         limits: LIMITS,
+        answers: Answers::PLAIN,
         adapter: ADAPTER,
         deviations: Deviations::NONE,
         tx_threshold: 1,
@@ -277,6 +295,7 @@ impl Profile {
         name: "small",
         tx_data_bytes: 192,
         limits: Limits { ring_step: 1, tx_ring: 64, rx_ring: 64, rx_comp_ring: 128, ring_align: 16, ..LIMITS },
+        answers: Answers { rx_data_bytes: 64, ..Answers::PLAIN },
         adapter: AdapterLimits { cache: 2, pipeline: 2, write_fifo: 4, ingress_fifo: 4, doorbells: 3, ..ADAPTER },
         drain_budget: 256,
         ..Self::REFERENCE
@@ -293,6 +312,42 @@ impl Profile {
     /// The profile called `name`, one that [`Profile::offering`] leads to included.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         Self::ALL.iter().copied().chain(offer::derived()).find(|p| p.name == name)
+    }
+
+    /// Answer of GET_LINK to a driver of `version` while the link is up.
+    pub fn link(&self, version: u8) -> Link {
+        Link::told(self.link_up, version)
+    }
+
+    /// Answer of GET_TXDATA_DESC_SIZE to a driver of `version`.
+    pub fn data_sizes(&self, version: u8) -> DataSizes {
+        answers::data_sizes(self.tx_data_bytes, self.answers.rx_data_bytes, version)
+    }
+
+    /// Answer of GET_MAX_QUEUES_CONF.
+    pub fn max_queues(&self) -> MaxQueues {
+        let mut queues = MaxQueues::default();
+        queues.set_tx(self.limits.tx_queues);
+        queues.set_rx(self.limits.rx_queues);
+        queues
+    }
+
+    /// Why no device can be built so, if none can.
+    pub const fn contradiction(&self) -> Option<&'static str> {
+        let limits = &self.limits;
+        if self.versions == 0 || self.versions >> Offer::NEWEST != 0 {
+            return Some("VRRS offers a version that there is not, or none");
+        }
+        if limits.tx_queues == 0 || limits.rx_queues == 0 {
+            return Some("a device has a queue of each kind");
+        }
+        if limits.max_mtu < limits.min_mtu || limits.max_mtu_later < limits.max_mtu {
+            return Some("an MTU of an earlier version is refused by a later one");
+        }
+        if let Some(wrong) = answers::wrong_sizes(self.tx_data_bytes, self.answers.rx_data_bytes) {
+            return Some(wrong);
+        }
+        self.answers.contradiction()
     }
 
     /// Whether this device deviates so.
@@ -312,6 +367,32 @@ mod tests {
             assert_eq!(*deviation as usize, i);
         }
         assert_eq!(Profile::QEMU_11_1.deviations.iter().count(), Deviation::TABLE.len());
+    }
+
+    #[test]
+    fn no_profile_contradicts_itself_and_one_that_does_is_told_why() {
+        for profile in offer::derived() {
+            assert_eq!(profile.contradiction(), None, "{}", profile.name);
+        }
+        let plain = Profile::REFERENCE;
+        let answers = |answers| Profile { answers, ..plain };
+        for wrong in [
+            Profile { versions: 0, ..plain },
+            Profile { versions: 1 << 9, ..plain },
+            Profile { tx_data_bytes: 96, ..plain },
+            Profile { limits: Limits { max_mtu_later: 8999, ..plain.limits }, ..plain },
+            Profile { limits: Limits { tx_queues: 0, ..plain.limits }, ..plain },
+            answers(Answers { capabilities: 1 << 16, ..Answers::PLAIN }),
+            answers(Answers { capabilities: 1 << 2, ..Answers::PLAIN }),
+            answers(Answers { capabilities: 1 << 31, ..Answers::PLAIN }),
+            answers(Answers { rx_data_bytes: 65, ..Answers::PLAIN }),
+            answers(Answers { timestamp_bytes: 32, ..Answers::PLAIN }),
+            answers(Answers { timestamp_bytes: 1 << 8, ..Answers::PLAIN }),
+        ] {
+            assert!(wrong.contradiction().is_some(), "{wrong:?}");
+        }
+        let able = Answers { tunnels: true, capabilities: 1 << 2, timestamp_bytes: 0x80_0040, ..Answers::PLAIN };
+        assert_eq!(answers(able).contradiction(), None);
     }
 
     #[test]

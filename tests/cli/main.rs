@@ -1,5 +1,6 @@
 //! The built command, run as its users run it: exit statuses, what it prints, how it refuses.
 
+mod conform;
 mod refusals;
 mod schema;
 mod traces;

@@ -72,6 +72,10 @@ fn a_wrong_call_is_refused_in_a_sentence() {
             &["--mutant", "none"],
             "invalid value 'none' for '--mutant <NAME>': no planted bug has this name, `vnic list --mutants` has them all",
         ),
+        (
+            &["serve", "--socket", "no/such/socket", "--versions", "5"],
+            "version 5 cannot be served: drivers of version 4 and later leave tunnels to the device unasked, and this one does none",
+        ),
         (&["list", "--mutants", "--clauses"], "the argument '--mutants' cannot be used with '--clauses'"),
         (
             &["export", "--format", "pdf"],

@@ -10,6 +10,8 @@ pub enum Schema {
     Verify,
     /// Of `diff --json`.
     Diff,
+    /// Of `conform --json`.
+    Conform,
     /// Of `lint --json`.
     Lint,
     /// Of `replay --json` on a trace.
@@ -21,6 +23,7 @@ pub fn fits(value: &Value, schema: Schema) {
     let text = match schema {
         Schema::Verify => include_str!("../schema/verify-1.json"),
         Schema::Diff => include_str!("../schema/diff-1.json"),
+        Schema::Conform => include_str!("../schema/conform-1.json"),
         Schema::Lint => include_str!("../schema/lint-1.json"),
         Schema::Trace => include_str!("../schema/trace-1.json"),
     };

@@ -89,7 +89,7 @@ fn lists_hold_a_line_for_each_row_of_their_table() {
 #[test]
 fn every_list_is_in_the_list_of_all() {
     let all = prints(&["list"]);
-    for list in ["clauses", "devices", "profiles", "deviations", "mutants"] {
+    for list in ["cases", "clauses", "devices", "profiles", "deviations", "mutants"] {
         assert!(all.starts_with(&format!("{list}\n")) || all.contains(&format!("\n\n{list}\n")), "{list}");
         for line in prints(&["list", &format!("--{list}")]).lines() {
             assert!(all.contains(&format!("\n  {line}\n")), "{line}");

@@ -1,6 +1,8 @@
 //! The conformance suite against the project's own device: every claim holds, every clause has a case, and every case can fail.
 
+mod face;
 mod negative;
+mod versions;
 
 use model::mutant::Planted;
 use spec::clause::{ALL, Judge};

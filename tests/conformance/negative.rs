@@ -2,7 +2,7 @@
 
 use model::mutant::{Mutant, Planted};
 use spec::clause::{ALL, Judge};
-use spec::profile::{Deviation, Deviations, Limits, Profile};
+use spec::profile::{Answers, Deviation, Deviations, Limits, Profile};
 use std::collections::BTreeSet;
 use vnic::case::{Outcome, run_against, run_all};
 
@@ -14,6 +14,11 @@ const fn limited(limits: Limits) -> Profile {
     Profile { limits, ..Profile::REFERENCE }
 }
 
+const fn answering(answers: Answers) -> Profile {
+    Profile { answers, ..Profile::REFERENCE }
+}
+
+const ANSWERS: Answers = Answers::PLAIN;
 const LIMITS: Limits = Profile::REFERENCE.limits;
 
 /// Devices that differ from the reference in one thing, and the clauses whose checks reject them.
@@ -37,6 +42,16 @@ static WRONG: &[(&str, Profile, &[&str])] = &[
     ("too few queues are taken, receiving", limited(Limits { rx_queues: 7, ..LIMITS }), &["VMX-ACT-002"]),
     ("a small MTU is taken", limited(Limits { min_mtu: 59, ..LIMITS }), &["VMX-ACT-004"]),
     ("a large MTU is refused", limited(Limits { max_mtu: 8999, ..LIMITS }), &["VMX-ACT-004"]),
+    ("a larger MTU is taken", limited(Limits { max_mtu_later: 9191, ..LIMITS }), &["VMX-V6-002"]),
+    ("the MTU of version 6 is refused", limited(Limits { max_mtu_later: 9189, ..LIMITS }), &["VMX-V6-002"]),
+    ("fewer queues are told", limited(Limits { tx_queues: 7, ..LIMITS }), &["VMX-V6-001"]),
+    ("the link is slower", Profile { link_up: 0x03e8_0001, ..Profile::REFERENCE }, &["VMX-V9-001"]),
+    ("capabilities are offered", answering(Answers { capabilities: 1 << 8, ..ANSWERS }), &["VMX-V7-001"]),
+    ("an adapter is asked", answering(Answers { passthrough: 0, ..ANSWERS }), &["VMX-V7-003"]),
+    ("fields of UDP are granted", answering(Answers { rss_fields: 0xf, ..ANSWERS }), &["VMX-V4-002", "VMX-V4-005"]),
+    ("RX entries have an odd size", answering(Answers { rx_data_bytes: 65, ..ANSWERS }), &["VMX-V9-003"]),
+    ("timestamps are offered", answering(Answers { timestamp_bytes: 32, ..ANSWERS }), &["VMX-V9-002"]),
+    ("no offload is left off", answering(Answers { disabled_offloads: 0, ..ANSWERS }), &["VMX-V9-004"]),
     ("any ring size is taken", limited(Limits { ring_step: 1, ..LIMITS }), &["VMX-ACT-005"]),
     ("large rings are refused", limited(Limits { rx_comp_ring: 4096, ..LIMITS }), &["VMX-ACT-005"]),
 ];
@@ -63,6 +78,10 @@ const PLANTED: &[(Mutant, &[&str])] = &[
     (Mutant::PlaneCoalesceRateZero, &["VMX-V3-003"]),
     (Mutant::PlaneDataRingAnyVersion, &["VMX-V3-004"]),
     (Mutant::PlaneCoalesceUnbounded, &["VMX-V3-005"]),
+    (Mutant::PlaneLaterCommands, &["VMX-VER-001"]),
+    (Mutant::PlaneMtuAnyVersion, &["VMX-V6-002"]),
+    (Mutant::PlaneGrantsUnoffered, &["VMX-V7-001"]),
+    (Mutant::PlaneFieldsRefused, &["VMX-V4-002"]),
     (Mutant::HwColorStuck, &["VIC-CQ-001", "VIC-CQ-003", "VMX-TX-010"]),
     (Mutant::HwCreditsLost, &["VIC-INT-015", "VIC-INT-003"]),
     (Mutant::HwTrustsDoorbell, &["VMX-TX-001"]),

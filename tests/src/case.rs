@@ -5,6 +5,7 @@
 
 use crate::rig::{Bench, Setup};
 use crate::{switch, vic, vmxnet3};
+use golden::dut::{Dut, Trouble};
 use model::mutant::Planted;
 use spec::clause::{Tally, find_index};
 use spec::monitor::{Violation, What};
@@ -19,6 +20,8 @@ pub struct Case {
     pub clauses: &'static [&'static str],
     /// Deviations by which a profile is excused from it.
     pub unless: &'static [Deviation],
+    /// What it cannot do without.
+    pub needs: &'static [Need],
     /// The conversation.
     pub run: fn(&mut Check),
 }
@@ -29,6 +32,28 @@ const SUBJECTS: &[&[&[Case]]] = &[vmxnet3::CASES, vic::CASES, switch::CASES];
 /// Every case.
 pub fn all() -> impl Iterator<Item = &'static Case> {
     SUBJECTS.iter().copied().flatten().copied().flatten()
+}
+
+/// What a case cannot do without, beyond registers, guest memory, the wire and interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// It looks into the device: parts of our models, or steps of them.
+    Inside,
+    /// It sees each access of the device to guest memory, reads too.
+    Accesses,
+    /// It moves the device between the bodies.
+    Moves,
+}
+
+impl Need {
+    /// Why a device cannot be judged by a case that needs this.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Inside => "it looks inside the device, which only our own models let one do",
+            Self::Accesses => "it needs to see each access of the device to guest memory",
+            Self::Moves => "it moves the device between software and the adapter",
+        }
+    }
 }
 
 /// Which body backs the guest in a case.
@@ -52,6 +77,37 @@ impl Target {
     }
 }
 
+/// Makes somebody else's device, at power-on, as often as it is asked.
+pub type Make<'a> = &'a mut dyn FnMut() -> Result<Box<dyn Dut>, Trouble>;
+
+/// The device that cases are run on.
+pub enum Subject<'a> {
+    /// Our own, on the targets that a case names and that this one includes.
+    Ours(Target),
+    /// Somebody else's.
+    Theirs(Make<'a>),
+}
+
+impl std::fmt::Debug for Subject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ours(target) => write!(f, "Ours({target:?})"),
+            Self::Theirs(_) => f.write_str("Theirs"),
+        }
+    }
+}
+
+impl Subject<'_> {
+    /// Why a case with this need cannot be judged here.
+    fn lacks(&self, need: Need) -> bool {
+        match self {
+            Self::Ours(Target::Both) => false,
+            Self::Ours(_) => need == Need::Moves,
+            Self::Theirs(_) => true,
+        }
+    }
+}
+
 /// What was found where a claim does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
@@ -65,6 +121,13 @@ pub enum Detail {
         found: u64,
         /// As it must be.
         expected: u64,
+    },
+    /// Memory that nobody had written made its way into a byte that the device wrote.
+    Unset {
+        /// Where the byte lies.
+        pa: u64,
+        /// What it is over each of two contents of memory.
+        bytes: [u8; 2],
     },
     /// What a judge saw.
     Judged(What),
@@ -95,6 +158,9 @@ impl std::fmt::Display for Failure {
         match detail {
             Detail::Claim(claim) => write!(f, ": {claim}"),
             Detail::Value { what, found, expected } => write!(f, ": {what} is {found:#x}, not {expected:#x}"),
+            Detail::Unset { pa, bytes: [one, other] } => {
+                write!(f, ": the byte at {pa:#x} depends on what memory held before: {one:#04x} or {other:#04x}")
+            }
             Detail::Judged(what) => write!(f, ": {what:?}"),
             Detail::Stuck(at) => write!(f, ": stuck at {at}"),
         }
@@ -110,6 +176,19 @@ pub struct Outcome {
     pub failures: Vec<Failure>,
     /// Cases that the profile is excused from, with the deviation that does it.
     pub not_applicable: Vec<(&'static str, Deviation)>,
+    /// Cases that could not be judged, with the reason.
+    pub skipped: Vec<(&'static str, &'static str)>,
+    /// What ended a case before its end.
+    pub trouble: Option<Ended>,
+}
+
+/// How somebody else's device ended a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What became of it.
+    pub trouble: Trouble,
+    /// The conversation in its own words.
+    pub script: String,
 }
 
 impl Outcome {
@@ -124,12 +203,20 @@ impl Outcome {
     }
 }
 
-/// Failures kept of one case.
-pub const KEPT: usize = 16;
+/// The clause that every case claims beside its own: what the device writes has a value set by the specification.
+pub const POISONED: &str = "VMX-BAD-002";
+
+/// Failures kept of each clause in one case.
+pub const KEPT: usize = 4;
 
 /// What a case works with: devices to talk to, and a ledger of claims.
 #[derive(Debug)]
-pub struct Check {
+pub struct Check<'a> {
+    subject: Subject<'a>,
+    trouble: Option<Ended>,
+    ran: bool,
+    /// Why a conversation was left out.
+    missed: Option<&'static str>,
     profile: &'static Profile,
     device: &'static Profile,
     planted: Planted,
@@ -139,7 +226,7 @@ pub struct Check {
     failures: Vec<Failure>,
 }
 
-impl Check {
+impl<'a> Check<'a> {
     /// What the device is expected to be.
     pub fn profile(&self) -> &'static Profile {
         self.profile
@@ -156,19 +243,90 @@ impl Check {
     }
 
     /// Runs `conversation` with a fresh device on each target, and adds what the judges saw: they know no deviations, so they
-    /// watch profiles without any.
+    /// watch profiles without any. Somebody else's device stands for software.
+    ///
+    /// Each conversation is held twice, over two contents of the memory that nobody has written, and must leave the same behind.
     pub fn on(&mut self, target: Target, setup: &Setup, mut conversation: impl FnMut(&mut Self, &mut Bench)) {
+        if let Subject::Theirs(_) = self.subject {
+            if target == Target::Adapter {
+                self.missed = Some("it is a conversation with the adapter");
+                return;
+            }
+            if self.trouble.is_some() {
+                return;
+            }
+            self.ran = true;
+            self.over_two_poisons(target, setup, &mut conversation);
+            return;
+        }
         for &target in target.each() {
+            if matches!(self.subject, Subject::Ours(chosen) if chosen != Target::Both && chosen != target) {
+                self.missed = Some("it is a conversation with the other body");
+                continue;
+            }
+            self.ran = true;
             self.target = Some(target);
-            let mut bench = Bench::new(self.profile, self.device, self.planted, target, setup);
-            conversation(self, &mut bench);
-            self.close(&bench);
+            self.over_two_poisons(target, setup, &mut conversation);
         }
         self.target = None;
     }
 
+    /// A fresh device; `None` when there is none.
+    fn bench(&mut self, target: Target, setup: &Setup) -> Option<Bench> {
+        let Subject::Theirs(make) = &mut self.subject else {
+            return Some(Bench::ours(self.profile, self.device, self.planted, target, setup));
+        };
+        match make() {
+            Ok(dut) => Some(Bench::theirs(self.profile, dut, setup)),
+            Err(trouble) => {
+                self.trouble = Some(Ended { trouble, script: String::new() });
+                None
+            }
+        }
+    }
+
+    /// Holds a conversation, then again over the opposite poison, and compares what is left of guest memory.
+    fn over_two_poisons(
+        &mut self,
+        target: Target,
+        setup: &Setup,
+        conversation: &mut impl FnMut(&mut Self, &mut Bench),
+    ) {
+        let Some(mut bench) = self.bench(target, setup) else { return };
+        conversation(self, &mut bench);
+        self.close(&bench);
+        let opposite = Setup { poison: !setup.poison, ..setup.clone() };
+        // The claims were made the first time; what they counted then stands.
+        let (tally, failures) = (self.tally.clone(), self.failures.clone());
+        let again = if bench.is_well() { self.bench(target, &opposite) } else { None };
+        if let Some(mut again) = again {
+            conversation(self, &mut again);
+            (self.tally, self.failures) = (tally, failures);
+            self.compare(&bench, &again, [setup.poison, opposite.poison]);
+        }
+    }
+
+    /// Every byte is the same in both, or was written in neither.
+    fn compare(&mut self, one: &Bench, other: &Bench, poisons: [u8; 2]) {
+        let (one, other) = (one.memory().regions(), other.memory().regions());
+        let mut pairs = one.zip(other).flat_map(|((base, one), (_, other))| {
+            one.iter().zip(other).enumerate().map(move |(at, (&one, &other))| (base + at as u64, [one, other]))
+        });
+        let odd = pairs.find(|(_, pair)| pair[0] != pair[1] && *pair != poisons);
+        if let Some(index) = find_index(POISONED) {
+            self.tally.premise(index);
+        }
+        if let Some((pa, bytes)) = odd {
+            self.fail(POISONED, Detail::Unset { pa, bytes });
+        }
+    }
+
     /// As [`Check::on`], with a device that offers every version there is. A guest selects one by [`Bench::select`].
     pub fn on_newest(&mut self, target: Target, setup: &Setup, conversation: impl FnMut(&mut Self, &mut Bench)) {
+        if let Subject::Theirs(_) = self.subject {
+            self.missed = Some("the device does not offer the interface version");
+            return;
+        }
         let (profile, device) = (self.profile, self.device);
         self.profile = newest(profile);
         self.device = if device == profile { self.profile } else { newest(device) };
@@ -176,8 +334,12 @@ impl Check {
         (self.profile, self.device) = (profile, device);
     }
 
-    /// Adds what the judges of `bench` saw.
+    /// Adds what the judges of `bench` saw, and what ended it.
     pub fn close(&mut self, bench: &Bench) {
+        if let Some((trouble, script)) = bench.trouble() {
+            self.trouble = Some(Ended { trouble, script });
+            return;
+        }
         if let Some(verdict) = bench.verdict() {
             self.tally.merge(&verdict.tally);
             self.judged(&verdict.violations);
@@ -233,7 +395,7 @@ impl Check {
     }
 
     fn keep(&mut self, clause: &'static str, detail: Detail) {
-        if self.failures.len() < KEPT {
+        if self.failures.iter().filter(|kept| kept.clause == clause).count() < KEPT {
             self.failures.push(Failure { case: self.case.id, clause, target: self.target, detail });
         }
     }
@@ -255,21 +417,54 @@ pub fn run_all(profile: &'static Profile, planted: Planted) -> Outcome {
 pub fn run_against(profile: &'static Profile, device: &'static Profile, planted: Planted) -> Outcome {
     let mut outcome = Outcome::default();
     for case in all() {
-        if let Some(&deviation) = case.unless.iter().find(|&&deviation| profile.has(deviation)) {
-            outcome.not_applicable.push((case.id, deviation));
-            continue;
-        }
-        let one = run_case(case, profile, device, planted);
-        outcome.tally.merge(&one.tally);
-        outcome.failures.extend(one.failures);
+        outcome.add(run_case(case, profile, device, planted, Subject::Ours(Target::Both)));
     }
     outcome
 }
 
-/// Runs one case.
-pub fn run_case(case: &'static Case, profile: &'static Profile, device: &'static Profile, planted: Planted) -> Outcome {
-    let mut check =
-        Check { profile, device, planted, case, target: None, tally: Tally::default(), failures: Vec::new() };
+impl Outcome {
+    fn add(&mut self, one: Self) {
+        self.tally.merge(&one.tally);
+        self.failures.extend(one.failures);
+        self.not_applicable.extend(one.not_applicable);
+        self.skipped.extend(one.skipped);
+    }
+}
+
+/// Runs one case, if the profile is not excused from it and the device has what it needs.
+pub fn run_case(
+    case: &'static Case,
+    profile: &'static Profile,
+    device: &'static Profile,
+    planted: Planted,
+    subject: Subject<'_>,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    if let Some(&deviation) = case.unless.iter().find(|&&deviation| profile.has(deviation)) {
+        outcome.not_applicable.push((case.id, deviation));
+        return outcome;
+    }
+    if let Some(need) = case.needs.iter().find(|&&need| subject.lacks(need)) {
+        outcome.skipped.push((case.id, need.reason()));
+        return outcome;
+    }
+    let (tally, failures) = (Tally::default(), Vec::new());
+    let mut check = Check {
+        subject,
+        trouble: None,
+        ran: false,
+        missed: None,
+        profile,
+        device,
+        planted,
+        case,
+        target: None,
+        tally,
+        failures,
+    };
     (case.run)(&mut check);
-    Outcome { tally: check.tally, failures: check.failures, not_applicable: Vec::new() }
+    if let Some(reason) = check.missed.filter(|_| !check.ran) {
+        outcome.skipped.push((case.id, reason));
+    }
+    Outcome { tally: check.tally, failures: check.failures, trouble: check.trouble, ..outcome }
 }

@@ -3,6 +3,7 @@
 pub mod campaign;
 pub mod case;
 pub mod cli;
+pub mod conform;
 pub mod ledger;
 pub mod recordings;
 pub mod rig;

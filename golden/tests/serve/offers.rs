@@ -18,13 +18,30 @@ fn offering(change: impl FnOnce(&mut Offer)) -> &'static Profile {
 fn the_newest_version_offered_is_used_and_short_frames_come_by_the_data_ring() {
     for version in 1..=Offer::NEWEST {
         let running = Running::new(Kind::Software, offering(|offer| offer.version = version));
-        let mut guest = Guest::boot(&running, config().with_data_rings()).up();
+        let driver = DriverConfig { max_version: Offer::NEWEST, ..config().with_data_rings() };
+        let mut guest = Guest::boot(&running, driver).up();
         assert_eq!(guest.driver.version(), version);
         assert_eq!(guest.driver.tx_data_bytes(), 128);
         for (id, len) in [(1, 60), (2, 128), (3, 129), (4, 1500)] {
             let id_of_ring = guest.echo(0, id, len).last.rq_id();
             assert_eq!(id_of_ring == 2, version >= 3 && len <= 128, "{len} bytes on version {version}");
         }
+    }
+}
+
+#[test]
+fn a_driver_takes_the_newest_version_that_is_offered_and_that_it_knows() {
+    let running = Running::new(Kind::Switching, offering(|offer| offer.version = 9));
+    for (known, taken) in [(3, 3), (4, 3), (6, 3), (7, 7), (8, 8), (9, 9)] {
+        let driver = DriverConfig { max_version: known, ..config().with_data_rings() };
+        let mut guest = Guest::boot(&running, driver).up();
+        assert_eq!(guest.driver.version(), taken, "of a driver that knows {known}");
+        guest.echo(0, u64::from(known), 700);
+        let answer = running.order(r#"{"do":"switch","to":"hardware"}"#);
+        assert!(answer.contains("\"ok\":true"), "{answer}");
+        guest.echo(0, u64::from(known), 700);
+        let answer = running.order(r#"{"do":"switch","to":"software"}"#);
+        assert!(answer.contains("\"ok\":true"), "{answer}");
     }
 }
 

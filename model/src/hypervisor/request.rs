@@ -152,6 +152,15 @@ fn mac_arg(mac: [u8; 6]) -> u64 {
     u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
+/// An interrupt on a vector of the guest's; nothing for one that does not exist: the block behind the last is the host's own.
+pub fn raise(vector: u8) -> Vec<Op> {
+    if usize::from(vector) < MAX_VECTORS {
+        Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]).to_vec()
+    } else {
+        Vec::new()
+    }
+}
+
 impl Program {
     /// The program that serves a command. ACTIVATE always starts the software body, so `Start` here only stops, as `Stop` does.
     pub fn serve(request: &Request, shadow: &mut Shadow, scratch: &mut Scratch, polls: u32) -> Self {
@@ -174,10 +183,7 @@ impl Program {
             Request::Features(features) => shadow.features(*features),
             Request::Rss(rss) => shadow.rss(rss.as_deref(), scratch),
             Request::Counters => counters(shadow),
-            Request::Raise(vector) if usize::from(*vector) < MAX_VECTORS => {
-                Op::command(Devcmd::Iar, [u64::from(*vector), 0, 0]).to_vec()
-            }
-            Request::Raise(_) => Vec::new(),
+            Request::Raise(vector) => raise(*vector),
         };
         Self::new(ops, polls)
     }

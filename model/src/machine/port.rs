@@ -5,6 +5,7 @@ use crate::memory::Ram;
 use crate::net::Net;
 use crate::pci::{Delivery, Pci};
 use spec::event::{Effect, Tap};
+use spec::vmxnet3::CELL_BYTES;
 
 /// One device's view of the machine for the length of a step.
 #[derive(Debug)]
@@ -20,6 +21,12 @@ pub(crate) struct Port<'a, M, T> {
 }
 
 impl<M: Ram, T: Tap> Port<'_, M, T> {
+    /// Without bus master no access leaves the function, those of a command included.
+    #[inline]
+    fn allowed(&self, pa: u64, len: usize) -> Result<(), DmaFault> {
+        if self.pci.bus_master() { Ok(()) } else { Err(DmaFault { pa, len }) }
+    }
+
     fn refuse(&mut self, fault: DmaFault, write: bool) -> DmaFault {
         self.tap.effect(Effect::Fault { pa: fault.pa, len: fault.len, write }, self.memory);
         fault
@@ -29,7 +36,7 @@ impl<M: Ram, T: Tap> Port<'_, M, T> {
 impl<M: Ram, T: Tap> Host for Port<'_, M, T> {
     #[inline]
     fn read(&mut self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault> {
-        match self.memory.read(pa, into) {
+        match self.allowed(pa, into.len()).and_then(|()| self.memory.read(pa, into)) {
             Ok(()) => {
                 self.tap.effect(Effect::Read { pa, bytes: into }, self.memory);
                 Ok(())
@@ -40,7 +47,7 @@ impl<M: Ram, T: Tap> Host for Port<'_, M, T> {
 
     #[inline]
     fn write(&mut self, pa: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        match self.memory.write(pa, bytes) {
+        match self.allowed(pa, bytes.len()).and_then(|()| self.memory.write(pa, bytes)) {
             Ok(()) => {
                 self.tap.effect(Effect::Write { pa, bytes }, self.memory);
                 Ok(())
@@ -51,7 +58,7 @@ impl<M: Ram, T: Tap> Host for Port<'_, M, T> {
 
     #[inline]
     fn fetch(&mut self, pa: u64) -> Result<u128, DmaFault> {
-        match self.memory.fetch(pa) {
+        match self.allowed(pa, CELL_BYTES as usize).and_then(|()| self.memory.fetch(pa)) {
             Ok(cell) => {
                 self.tap.effect(Effect::Fetch { pa, cell }, self.memory);
                 Ok(cell)
@@ -62,7 +69,7 @@ impl<M: Ram, T: Tap> Host for Port<'_, M, T> {
 
     #[inline]
     fn publish(&mut self, pa: u64, cell: u128) -> Result<(), DmaFault> {
-        match self.memory.publish(pa, cell) {
+        match self.allowed(pa, CELL_BYTES as usize).and_then(|()| self.memory.publish(pa, cell)) {
             Ok(()) => {
                 self.tap.effect(Effect::Publish { pa, cell }, self.memory);
                 Ok(())

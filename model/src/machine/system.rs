@@ -2,7 +2,7 @@
 //! them, and the net. Guests meet it through registers and memory only.
 
 use crate::host::DmaFault;
-use crate::hypervisor::{self, Claims, Op, Poll, Program, Scratch, WithScratch, page};
+use crate::hypervisor::{self, Claims, Poll, Program, Scratch, WithScratch, page};
 use crate::memory::{Memory, Ram};
 use crate::migrate::{Outcome, Plan, Switch};
 use crate::mutant::{Mutant, Planted};
@@ -15,7 +15,7 @@ use crate::vmxnet3::body::{self, Body};
 use crate::vmxnet3::plane::Plane;
 use spec::event::{Bar, Stimulus, Tap};
 use spec::profile::Profile;
-use spec::vic::{Devcmd, IntrReg, RqReg, WqReg};
+use spec::vic::{IntrReg, RqReg, WqReg};
 use spec::vmxnet3::command::ecr;
 use spec::vmxnet3::{Bar0, Bar1, MAX_VECTORS};
 
@@ -376,7 +376,7 @@ impl<M: Ram> System<M> {
             (Mode::Hardware, request) => {
                 let mut ops = hypervisor::bring_up::set_link(up).to_vec();
                 if let Some(Request::Raise(vector)) = request {
-                    ops.extend(Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]));
+                    ops.extend(hypervisor::request::raise(vector));
                 }
                 self.phase = Some(Phase { program: Program::new(ops, u32::MAX), request: None });
             }
@@ -461,7 +461,7 @@ impl<M: Ram> System<M> {
             bits |= ecr::RQERR;
         }
         if let Some(Request::Raise(vector)) = with_port!(self, tap, |port| self.plane.event(bits, port)) {
-            let ops = Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]);
+            let ops = hypervisor::request::raise(vector);
             self.phase = Some(Phase { program: Program::new(ops, u32::MAX), request: None });
         }
     }

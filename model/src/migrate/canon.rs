@@ -229,7 +229,8 @@ impl Builder {
         if plane.rx_queues() == 0 || plane.rx_queues() > limits.rx_queues {
             return Err(field(NAME, 0, "numRxQueues", plane.rx_queues()));
         }
-        if plane.mtu() < limits.min_mtu || plane.mtu() > limits.max_mtu {
+        // Which version was in force is not among what moves; the configuration plane has judged by it.
+        if !limits.mtus(profile.offer().version).contains(&plane.mtu()) {
             return Err(field(NAME, 0, "mtu", plane.mtu()));
         }
         if usize::from(plane.multicasts()) > MAX_MULTICASTS {

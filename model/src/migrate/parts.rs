@@ -190,6 +190,18 @@ spec::layout! {
     }
 }
 
+spec::layout! {
+    /// What a driver negotiated from version 4 on; a saved state without this part has what RESET_DEV and a function reset leave.
+    pub struct NegotiatedV1([u8; 16]) = "Negotiated" {
+        /// RSS fields in force.
+        [0..4] rss_fields, set_rss_fields: u32 = "GET_RSS_FIELDS";
+        /// Capabilities granted.
+        [4..8] capabilities, set_capabilities: u32 = "GET_DCR0_REG";
+        /// Zero.
+        [8..16] rsvd, set_rsvd: u64;
+    }
+}
+
 /// Kinds of parts, in the order in which they stand.
 pub mod kind {
     /// [`PlaneV1`](super::PlaneV1).
@@ -212,4 +224,6 @@ pub mod kind {
     pub const CONTROL: u16 = 16;
     /// [`FunctionV1`](super::FunctionV1).
     pub const FUNCTION: u16 = 17;
+    /// [`NegotiatedV1`](super::NegotiatedV1), behind [`FUNCTION`] where something was negotiated.
+    pub const NEGOTIATED: u16 = 18;
 }

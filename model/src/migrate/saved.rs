@@ -5,7 +5,7 @@
 //! and whether a cause met an unmask, which only the deviation `UnmaskForgetsAutoMask` asks for.
 
 use super::canon::{self, Builder, field, flag};
-use super::parts::{ControlV1, FunctionV1, VectorsV1, kind};
+use super::parts::{ControlV1, FunctionV1, NegotiatedV1, VectorsV1, kind};
 use super::stream::{Part, Reader, RestoreError, Writer};
 use crate::machine::{Mode, System};
 use crate::memory::Ram;
@@ -13,7 +13,7 @@ use crate::pci::Pci;
 use crate::plane::Progress;
 use crate::vmxnet3::plane::PlaneState;
 use spec::profile::Profile;
-use spec::vmxnet3::Lifecycle;
+use spec::vmxnet3::{Command, Lifecycle, RssFields, capability};
 
 /// A function at rest in software.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,8 @@ impl Saved {
             queue_desc_pa,
             event_vector,
             coalesce,
+            rss_fields,
+            capabilities,
             pending: _,
         } = &self.plane;
         let mut writer = Writer::new(out, profile.id);
@@ -90,6 +92,12 @@ impl Saved {
         saved.set_table(*table);
         saved.set_pending(pending);
         writer.raw(kind::FUNCTION, 0, &saved.0);
+        if (*rss_fields, *capabilities) != (RssFields::DEFAULT, 0) {
+            let mut saved = NegotiatedV1::default();
+            saved.set_rss_fields(rss_fields.0);
+            saved.set_capabilities(*capabilities);
+            writer.raw(kind::NEGOTIATED, 0, &saved.0);
+        }
         match activation {
             Some(activation) => canon::encode(&mut writer, activation, &self.progress),
             None => writer.raw(kind::VECTORS, 0, &canon::vectors(&self.progress.vectors).0),
@@ -109,7 +117,11 @@ impl Saved {
         let mut next = |name| reader.next_part()?.ok_or(RestoreError::Missing { part: name, index: 0 });
         let mut plane = control(profile, &next("Control")?)?;
         let pci = function(profile, &next("Function")?)?;
-        let first = next("Plane or Vectors")?;
+        let mut first = next("Plane or Vectors")?;
+        if first.kind == kind::NEGOTIATED {
+            negotiated(profile, &first, &mut plane)?;
+            first = next("Plane or Vectors")?;
+        }
         let progress = if plane.lifecycle == Lifecycle::Active {
             let mut builder = Builder::begin(profile, &first)?;
             while let Some(part) = reader.next_part()? {
@@ -121,6 +133,9 @@ impl Saved {
             if canon.activation.filters.mac != plane.mac {
                 let [a, b, c, d, e, f] = canon.activation.filters.mac;
                 return Err(field("Plane", 0, "mac", u64::from_be_bytes([0, 0, a, b, c, d, e, f])));
+            }
+            if !profile.limits.mtus(plane.version).contains(&canon.activation.mtu) {
+                return Err(field("Plane", 0, "mtu", canon.activation.mtu));
             }
             plane.activation = Some(canon.activation);
             canon.progress
@@ -171,8 +186,36 @@ fn control(profile: &Profile, part: &Part<'_>) -> Result<PlaneState, RestoreErro
         queue_desc_pa: saved.queue_desc_pa(),
         event_vector: saved.event_vector(),
         coalesce: saved.coalesce(),
+        rss_fields: RssFields::DEFAULT,
+        capabilities: 0,
         pending: None,
     })
+}
+
+/// What was negotiated: nothing that this profile does not grant, nor by a driver whose version has no word for it.
+fn negotiated(profile: &Profile, part: &Part<'_>, plane: &mut PlaneState) -> Result<(), RestoreError> {
+    const NAME: &str = "Negotiated";
+    if part.index != 0 {
+        return Err(part.unknown());
+    }
+    let saved: NegotiatedV1 = part.read()?;
+    let (fields, capabilities) = (RssFields(saved.rss_fields()), saved.capabilities());
+    let known = |since: Command| plane.version >= since.since();
+    let default = fields == RssFields::DEFAULT;
+    if fields.granted(profile.answers.rss_fields) != fields || !default && !known(Command::SetRssFields) {
+        return Err(field(NAME, 0, "GET_RSS_FIELDS", fields.0));
+    }
+    let granted = capability::grant(profile.answers.capabilities, capabilities);
+    // A part that says what is there without it would not be saved again.
+    let nothing = default && capabilities == 0;
+    if granted != capabilities || nothing || capabilities != 0 && !known(Command::GetDcr0Reg) {
+        return Err(field(NAME, 0, "GET_DCR0_REG", capabilities));
+    }
+    if saved.rsvd() != 0 {
+        return Err(field(NAME, 0, "rsvd", saved.rsvd()));
+    }
+    (plane.rss_fields, plane.capabilities) = (fields, capabilities);
+    Ok(())
 }
 
 /// The function of a profile, after reset.
@@ -222,5 +265,60 @@ impl<M: Ram> System<M> {
         let (config, table, pending, _) = self.pci.parts();
         let pci = fresh(self.profile).with_parts(config, *table, pending);
         Ok(Saved { plane: self.plane.state().clone(), pci, progress })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plane::VectorProgress;
+    use crate::vmxnet3::Plane;
+    use spec::profile::Answers;
+    use spec::vmxnet3::MAX_VECTORS;
+
+    /// A device that grants more than the models do.
+    static ABLE: Profile = Profile {
+        versions: 0x1ff,
+        answers: Answers { capabilities: 0b11, rss_fields: 0b1111, ..Answers::PLAIN },
+        ..Profile::REFERENCE
+    };
+
+    fn saved(version: u8, rss_fields: u32, capabilities: u32) -> Saved {
+        let plane = Plane::new(&ABLE, [2, 0, 0, 0, 0, 1]).state().clone();
+        let plane = PlaneState { version, rss_fields: RssFields(rss_fields), capabilities, ..plane };
+        let vectors = [VectorProgress::default(); MAX_VECTORS];
+        Saved { plane, pci: fresh(&ABLE), progress: Progress { vectors, ..Progress::default() } }
+    }
+
+    fn bytes(saved: &Saved) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        saved.encode(&ABLE, &mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_was_negotiated_survives_and_takes_room_only_where_something_was() {
+        let plain = bytes(&saved(7, 3, 0));
+        for (version, fields, capabilities) in [(7, 3, 0), (7, 3, 1), (4, 7, 0), (9, 0xf, 0b11)] {
+            let saved = saved(version, fields, capabilities);
+            let bytes = bytes(&saved);
+            assert_eq!(Saved::decode(&ABLE, &bytes), Ok(saved));
+            assert_eq!(bytes.len() > plain.len(), (fields, capabilities) != (3, 0));
+        }
+    }
+
+    #[test]
+    fn what_no_driver_could_have_negotiated_is_refused_by_name() {
+        for (version, fields, capabilities, name) in [
+            (7, 0x13, 0, "GET_RSS_FIELDS"),
+            (7, 4, 0, "GET_RSS_FIELDS"),
+            (3, 7, 0, "GET_RSS_FIELDS"),
+            (7, 3, 0b100, "GET_DCR0_REG"),
+            (6, 3, 1, "GET_DCR0_REG"),
+        ] {
+            let refused = Saved::decode(&ABLE, &bytes(&saved(version, fields, capabilities)));
+            let refused = refused.expect_err("refused").to_string();
+            assert!(refused.contains(name), "{refused}");
+        }
     }
 }

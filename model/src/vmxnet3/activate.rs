@@ -5,6 +5,7 @@
 
 use crate::host::Host;
 use crate::plane::{Activation, Filters, Rss, RxDataRing, RxSetup, TxSetup};
+use core::ops::RangeInclusive;
 use spec::layout::{Bytes, Declared};
 use spec::profile::{Deviation, Limits, Profile};
 use spec::vmxnet3::command::feature;
@@ -13,11 +14,11 @@ use spec::vmxnet3::shared::{
     UPT_FEATURES_OFFSET,
 };
 use spec::vmxnet3::{
-    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, IntrConf, MAGIC, QUEUE_DESC_BYTES, RssConf, RxFilterConf, RxQueueConf,
-    RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf,
+    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, IntrConf, MAGIC, QUEUE_DESC_BYTES, RssConf, RssFields, RxFilterConf,
+    RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf,
 };
 
-/// Features that versions 1 to 3 have; other bits are ignored.
+/// Features that the data path has; other bits are ignored. RXINNEROFLD lets a device look into tunnels, and it need not.
 const FEATURES: u64 = feature::RXCSUM | feature::RSS | feature::RXVLAN | feature::LRO;
 
 /// What ACTIVATE_DEV found.
@@ -44,12 +45,14 @@ fn part<T: Declared>(bytes: &[u8], offset: u64) -> Option<T> {
 }
 
 /// What is activated, and by whom.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked<'p> {
     /// What the device is built as.
     pub profile: &'p Profile,
     /// Interface version in force.
     pub version: u8,
+    /// MTUs that this version allows, bytes.
+    pub mtus: RangeInclusive<u32>,
     /// Where the shared area lies.
     pub shared_pa: u64,
     /// Current MAC.
@@ -60,7 +63,7 @@ pub(super) struct Asked<'p> {
 
 /// The configuration in the shared area, or none if any of it is not allowed.
 pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configuration> {
-    let &Asked { profile, version, shared_pa, mac, magic } = asked;
+    let &Asked { profile, version, ref mtus, shared_pa, mac, magic } = asked;
     if shared_pa == 0 {
         return None;
     }
@@ -74,7 +77,7 @@ pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configurat
     let limits = &profile.limits;
     let (tx, rx) = (misc.num_tx_queues(), misc.num_rx_queues());
     let counts = (1..=limits.tx_queues).contains(&tx) && (1..=limits.rx_queues).contains(&rx);
-    if !counts || !(limits.min_mtu..=limits.max_mtu).contains(&misc.mtu()) {
+    if !counts || !mtus.contains(&misc.mtu()) {
         return None;
     }
     let table = misc.queue_desc_pa();
@@ -177,6 +180,11 @@ pub(super) fn coalesce_pa(shared_pa: u64, host: &mut impl Host) -> Option<u64> {
 pub(super) fn coalesce(shared_pa: u64, host: &mut impl Host) -> Option<CoalesceScheme> {
     let pa = coalesce_pa(shared_pa, host)?;
     get(host, Some(pa))
+}
+
+/// SET_RSS_FIELDS: what the driver wants.
+pub(super) fn rss_fields(shared_pa: u64, host: &mut impl Host) -> Option<RssFields> {
+    get(host, shared_pa.checked_add(CMD_INFO_OFFSET))
 }
 
 /// The multicast table of `filter`. A tail of less than an address is ignored; a table out of reach is empty.

@@ -407,6 +407,13 @@ pub const TABLE: &[Clause] = &[
         "qemu CVE-2016-4952, CVE-2016-7156",
     ),
     row(
+        "VMX-BAD-002",
+        Inferred,
+        Case,
+        "every byte written has a value set here: two contents of memory that nobody wrote lead to the same memory",
+        "qemu CVE-2016-6836; ESX CVE-2018-6981",
+    ),
+    row(
         "VMX-BAD-003",
         Inferred,
         Case,

@@ -2,16 +2,26 @@
 
 mod configuration;
 mod data;
+mod robust;
 mod switch;
+mod versions;
 mod vic;
 
 use super::{Clause, Judge, Strength};
 
 /// Number of clauses in all tables.
-pub const COUNT: usize = TABLES[0].len() + TABLES[1].len() + TABLES[2].len() + TABLES[3].len();
+pub const COUNT: usize = {
+    let (mut count, mut table) = (0, 0);
+    while table < TABLES.len() {
+        count += TABLES[table].len();
+        table += 1;
+    }
+    count
+};
 
-/// The tables: VMXNET3's configuration, VMXNET3's data path, the adapter, the move.
-pub const TABLES: [&[Clause]; 4] = [configuration::TABLE, data::TABLE, vic::TABLE, switch::TABLE];
+/// The tables: VMXNET3's configuration, its later versions, its data path, its bad inputs, the adapter, the move.
+pub const TABLES: [&[Clause]; 6] =
+    [configuration::TABLE, versions::TABLE, data::TABLE, robust::TABLE, vic::TABLE, switch::TABLE];
 
 /// Every clause.
 pub const ALL: [Clause; COUNT] = {

@@ -25,21 +25,33 @@ crate::codes! {
         0xcafe_0008 => UpdatePmcfg = "UPDATE_PMCFG";
         /// Reads uptFeatures again; applies to packets received later.
         0xcafe_0009 => UpdateFeature = "UPDATE_FEATURE";
-        /// Unused by public drivers.
+        /// Called STOP_EMULATION in other headers; used by no public driver.
+        0xcafe_000a => StopEmulation = "RESERVED1";
+        /// Reads pluginConfDesc; used by no public driver.
         0xcafe_000b => LoadPlugin = "LOAD_PLUGIN";
-        /// Version 3: sets the coalescing scheme.
+        /// Called ACTIVATE_VF in other headers; used by no public driver.
+        0xcafe_000c => ActivateVf = "RESERVED2";
+        /// Called SET_POLLING in other headers, reads `Vmxnet3_SetPolling` in cmdInfo; used by no public driver.
+        0xcafe_000d => SetPolling = "RESERVED3";
+        /// Version 3: reads a `Vmxnet3_CoalesceScheme` at cmdInfo's confPA and puts it into force.
         0xcafe_000e => SetCoalesce = "SET_COALESCE";
-        /// Version 3: a hint about buffer memory; DPDK sends it at every version.
+        /// Reads a `Vmxnet3_MemRegs` at cmdInfo's confPA, a hint about buffer memory; from version 3, and DPDK sends it at every version.
+        /// Answers 0.
         0xcafe_000f => RegisterMemregs = "REGISTER_MEMREGS";
-        /// Version 4: sets extra RSS hash fields.
+        /// Version 4: reads a `Vmxnet3_RSSField` in cmdInfo and puts into force what of it the device can. Answers 0, or DPDK gives up.
         0xcafe_0010 => SetRssFields = "SET_RSS_FIELDS";
-        /// Version 7: tells buffer sizes per ring and type.
+        /// Version 5: called SET_PKTSTEERING in other headers; used by no public driver.
+        0xcafe_0011 => SetPktsteering = "RESERVED4";
+        /// Version 7: called SET_ESP_QUEUE_SELECTION_CONF in other headers, reads a `Vmxnet3_ESPQueueSelectionConf`; used by no public
+        /// driver.
+        0xcafe_0012 => SetEspQueueSelectionConf = "RESERVED5";
+        /// Version 7: reads a `Vmxnet3_RingBufferSize` in cmdInfo, a hint. Answers 0.
         0xcafe_0013 => SetRingBufferSize = "SET_RING_BUFFER_SIZE";
         /// Writes stopped and error of every queue descriptor; answers 0.
         0xf00d_0000 => GetQueueStatus = "GET_QUEUE_STATUS";
         /// Writes the statistics of every queue descriptor.
         0xf00d_0001 => GetStats = "GET_STATS";
-        /// Bit 0 link up; bits 31:16 speed in Mbit/s.
+        /// Answers `GET_LINK`: bit 0 link up; bits 31:16 speed in Mbit/s, at version 9 in Gbit/s where below 10000.
         0xf00d_0002 => GetLink = "GET_LINK";
         /// Permanent MAC bytes 0 to 3.
         0xf00d_0003 => GetPermMacLo = "GET_PERM_MAC_LO";
@@ -55,19 +67,26 @@ crate::codes! {
         0xf00d_0008 => GetConfIntr = "GET_CONF_INTR";
         /// Bit 0 set: adaptive ring disabled.
         0xf00d_0009 => GetAdaptiveRingInfo = "GET_RESERVED1";
-        /// Version 3: TX data descriptor size in bits 15:0.
+        /// Version 3: bytes of a TX data entry in bits 15:0; at version 9 of an RX data entry in bits 31:16.
         0xf00d_000a => GetTxdataDescSize = "GET_TXDATA_DESC_SIZE";
-        /// Version 3: writes the coalescing scheme.
+        /// Version 3: writes the `Vmxnet3_CoalesceScheme` in force at cmdInfo's confPA.
         0xf00d_000b => GetCoalesce = "GET_COALESCE";
-        /// Version 4: RSS fields in force.
+        /// Version 4: answers the `Vmxnet3_RSSField` in force.
         0xf00d_000c => GetRssFields = "GET_RSS_FIELDS";
+        /// Version 4: called GET_ENCAP_DSTPORT in other headers, UDP ports of Geneve in bits 15:0 and VXLAN in bits 31:16; used by no public
+        /// driver.
+        0xf00d_000d => GetEncapDstport = "GET_RESERVED2";
+        /// Version 5: called GET_PKTSTEERING in other headers; used by no public driver.
+        0xf00d_000e => GetPktsteering = "GET_RESERVED3";
         /// Version 6: bits 7:0 most TX queues, 15:8 most RX queues.
         0xf00d_000f => GetMaxQueuesConf = "GET_MAX_QUEUES_CONF";
-        /// Version 7: highest capability.
+        /// Version 6: called GET_RSS_HASH_FUNC in other headers; used by no public driver.
+        0xf00d_0010 => GetRssHashFunc = "GET_RESERVED4";
+        /// Version 7: the capabilities there are. No source says in which form; DPDK keeps the answer and uses it for nothing.
         0xf00d_0011 => GetMaxCapabilities = "GET_MAX_CAPABILITIES";
-        /// Version 7: granted capabilities.
+        /// Version 7: what of the capabilities last written to DCR0 is granted.
         0xf00d_0012 => GetDcr0Reg = "GET_DCR0_REG";
-        /// Version 9: timestamp descriptor sizes.
+        /// Version 9: bytes of a timestamp entry, TX in bits 7:0, RX in bits 23:16; 0 is no ring.
         0xf00d_0013 => GetTsringDescSize = "GET_TSRING_DESC_SIZE";
         /// Version 9: bit 0 TSO disabled, bit 1 LRO disabled.
         0xf00d_0014 => GetDisabledOffloads = "GET_DISABLED_OFFLOADS";
@@ -79,9 +98,10 @@ impl Command {
     pub const fn since(self) -> u8 {
         match self {
             Self::SetCoalesce | Self::GetTxdataDescSize | Self::GetCoalesce => 3,
-            Self::SetRssFields | Self::GetRssFields => 4,
-            Self::GetMaxQueuesConf => 6,
-            Self::SetRingBufferSize | Self::GetMaxCapabilities | Self::GetDcr0Reg => 7,
+            Self::SetRssFields | Self::GetRssFields | Self::GetEncapDstport => 4,
+            Self::SetPktsteering | Self::GetPktsteering => 5,
+            Self::GetMaxQueuesConf | Self::GetRssHashFunc => 6,
+            Self::SetEspQueueSelectionConf | Self::SetRingBufferSize | Self::GetMaxCapabilities | Self::GetDcr0Reg => 7,
             Self::GetTsringDescSize | Self::GetDisabledOffloads => 9,
             _ => 1,
         }

@@ -2,22 +2,28 @@
 //!
 //! Sources are named at each declaration. `vmxnet3_defs.h` and `upt1_defs.h` are the public interface headers.
 
+pub mod answer;
 pub mod bar0;
 pub mod bar1;
+pub mod capability;
 pub mod command;
 pub mod lifecycle;
+pub mod parameter;
 pub mod queue;
 pub mod rx;
 pub mod shared;
+pub mod timestamp;
 pub mod tx;
 pub mod upt;
 
 pub use bar0::Bar0;
 pub use bar1::Bar1;
+pub use capability::Capabilities;
 pub use command::Command;
 pub use lifecycle::Lifecycle;
+pub use parameter::RssFields;
 pub use queue::{QueueStatus, RxQueueConf, RxQueueCtrl, RxQueueDesc, TxQueueConf, TxQueueCtrl, TxQueueDesc};
-pub use rx::{RxCompDesc, RxDesc};
+pub use rx::{RxCompDesc, RxCompDescExt, RxDesc};
 pub use shared::{DriverShared, IntrConf, MiscConf, RssConf, RxFilterConf, VariableLenConf};
 pub use tx::{TxCompDesc, TxDesc};
 pub use upt::{RxStats, TxStats};
@@ -71,6 +77,22 @@ pub struct Version {
     /// What it adds that a driver sees.
     pub adds: &'static str,
 }
+
+impl Version {
+    /// The row of version `number`; a number that is out of the table has the nearest one.
+    pub const fn of(number: u8) -> &'static Self {
+        let last = VERSIONS.len() - 1;
+        let row = (number as usize).saturating_sub(1);
+        &VERSIONS[if row > last { last } else { row }]
+    }
+}
+
+/// From this version on interrupts of more than 8 TX or 16 RX queues are configured in `devReadExt`. Source: linux vmxnet3_drv.c,
+/// vmxnet3_probe_device, queuesExtEnabled.
+pub const EXTENDED_SINCE: u8 = 6;
+/// Versions whose drivers offload tunnels without asking: version 7 brought the question. Source: linux vmxnet3_drv.c,
+/// vmxnet3_declare_features and vmxnet3_tq_xmit.
+pub const TUNNELS_UNASKED: core::ops::RangeInclusive<u8> = 4..=6;
 
 /// The table of versions. Source: vmxnet3_defs.h and the Linux driver's version checks; rows 5 and 8 change nothing public.
 pub const VERSIONS: &[Version] = &[

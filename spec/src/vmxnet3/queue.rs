@@ -83,7 +83,7 @@ crate::layout! {
         [176..178] ts_ring_desc_size, set_ts_ring_desc_size: u16 = "txTSRingDescSize";
         /// Padding.
         [178..180] pad1, set_pad1: u16;
-        /// Sample rate, version 9.
+        /// Version 9, written by the device: every so many packets get a timestamp in bits 15:0, 0 for none; rest zero.
         [180..184] latency_conf, set_latency_conf: u32 = "latencyConf";
         /// Padding.
         [184..256] pad2, set_pad2: [u64; 9];

@@ -29,7 +29,7 @@ crate::layout! {
     pub struct RxCompDesc(u128) = "Vmxnet3_RxCompDesc" {
         /// Index of the descriptor used.
         [11:0] rxd_idx, set_rxd_idx: u16 = "rxdIdx";
-        /// Inner-header flags, version 4.
+        /// Inner-header flags, version 4, see [`ext1`].
         [13:12] ext1, set_ext1: u8;
         /// Last buffer of the packet.
         [14] eop, set_eop: bool;
@@ -41,7 +41,7 @@ crate::layout! {
         [29:26] rss_type, set_rss_type: u8 = "rssType";
         /// Checksum not checked; valid with `eop`.
         [30] cnc, set_cnc: bool;
-        /// Timestamp wanted, version 9.
+        /// The driver is to write a timestamp for this packet, version 9; valid with `sop`.
         [31] ext2, set_ext2: bool;
         /// RSS hash; valid with `eop` and a nonzero `rssType`.
         [63:32] rss_hash, set_rss_hash: u32 = "rssHash";
@@ -83,6 +83,56 @@ pub const RXCOMP: u8 = 3;
 /// Receive completion of merged segments, version 2. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP_LRO.
 pub const RXCOMP_LRO: u8 = 4;
 
+crate::layout! {
+    /// Receive completion of merged segments, from version 2: [`RxCompDesc`] with other words for the hash and the checksum. `seg_cnt`
+    /// and `mss` count with `sop`, protocols and checksums with `eop`.
+    ///
+    /// Source: vmxnet3_defs.h, Vmxnet3_RxCompDescExt; linux vmxnet3_drv.c, vmxnet3_rq_rx_complete.
+    pub struct RxCompDescExt(u128) = "Vmxnet3_RxCompDescExt" {
+        /// As the first word of [`RxCompDesc`].
+        [31:0] dword1, set_dword1: u32;
+        /// Segments from the wire that were merged; never 0.
+        [39:32] seg_cnt, set_seg_cnt: u8 = "segCnt";
+        /// Duplicate acknowledgements that were left out.
+        [47:40] dup_ack_cnt, set_dup_ack_cnt: u8 = "dupAckCnt";
+        /// How far the TCP timestamps of the segments lie apart.
+        [63:48] ts_delta, set_ts_delta: u16 = "tsDelta";
+        /// As the third word of [`RxCompDesc`].
+        [95:64] dword2, set_dword2: u32;
+        /// Bytes of payload of a segment; 0 leaves the driver to guess.
+        [111:96] mss, set_mss: u16;
+        /// TCP checksum correct; 1 always, or Linux takes `mss` for a raw checksum.
+        [112] tuc, set_tuc: bool;
+        /// UDP.
+        [113] udp, set_udp: bool;
+        /// TCP; 1 always.
+        [114] tcp, set_tcp: bool;
+        /// IPv4 header checksum correct; 1 always over IPv4.
+        [115] ipc, set_ipc: bool;
+        /// IPv6.
+        [116] v6, set_v6: bool;
+        /// IPv4.
+        [117] v4, set_v4: bool;
+        /// IP fragment; 0 always.
+        [118] frg, set_frg: bool;
+        /// Ethernet FCS was good.
+        [119] fcs, set_fcs: bool;
+        /// Completion type, [`RXCOMP_LRO`].
+        [126:120] kind, set_kind: u8 = "type";
+        /// Generation of the completion ring.
+        [127] generation, set_generation: bool = "gen";
+    }
+}
+
+/// Bits of [`RxCompDesc::ext1`], version 4. Source: vmxnet3_defs.h, VMXNET3_RCD_HDR_INNER_SHIFT; VMware's vmxnet3_defs.h,
+/// VMXNET3_RCD_RSS_INNER_SHIFT.
+pub mod ext1 {
+    /// `rss_type` is of the inner headers.
+    pub const RSS_INNER: u8 = 1 << 0;
+    /// Protocols and checksums are of the inner headers.
+    pub const HDR_INNER: u8 = 1 << 1;
+}
+
 /// Values of `rssType`. Source: vmxnet3_defs.h, VMXNET3_RCD_RSS_TYPE_*.
 pub mod rss_type {
     /// No hash.
@@ -95,6 +145,14 @@ pub mod rss_type {
     pub const IPV6: u8 = 3;
     /// IPv6 addresses and TCP ports.
     pub const TCP_IPV6: u8 = 4;
+    /// IPv4 addresses and UDP ports, version 4.
+    pub const UDP_IPV4: u8 = 5;
+    /// IPv6 addresses and UDP ports, version 4.
+    pub const UDP_IPV6: u8 = 6;
+    /// IPv4 addresses and the SPI of ESP, version 4.
+    pub const ESP_IPV4: u8 = 7;
+    /// IPv6 addresses and the SPI of ESP, version 6.
+    pub const ESP_IPV6: u8 = 8;
 }
 
 /// Bits of `RssConf.hashType`. Source: upt1_defs.h, UPT1_RSS_HASH_TYPE_*.

@@ -49,13 +49,13 @@ crate::layout! {
         [40..44] dd_len, set_dd_len: u32 = "ddLen";
         /// Bytes of the queue descriptor table.
         [44..48] queue_desc_len, set_queue_desc_len: u32 = "queueDescLen";
-        /// L3 MTU in bytes, 60 to 9000.
+        /// L3 MTU in bytes, 60 to 9000, from version 6 to 9190.
         [48..52] mtu, set_mtu: u32;
         /// Most RX descriptors of a packet; 0 is no limit.
         [52..54] max_num_rx_sg, set_max_num_rx_sg: u16 = "maxNumRxSG";
-        /// TX queues, 1 to 8.
+        /// TX queues, 1 to 8, from version 6 to 32.
         [54..55] num_tx_queues, set_num_tx_queues: u8 = "numTxQueues";
-        /// RX queues, 1 to 16.
+        /// RX queues, 1 to 16, from version 6 to 32.
         [55..56] num_rx_queues, set_num_rx_queues: u8 = "numRxQueues";
         /// Reserved.
         [56..72] rsvd, set_rsvd: [u32; 4];
@@ -163,9 +163,10 @@ crate::layout! {
         [696..700] ecr, set_ecr: u32;
         /// Padding.
         [700..704] pad, set_pad: u32;
-        /// Command parameters, version 3.
+        /// Command parameters, version 3: a [`VariableLenConf`], or a structure of [`parameter`](super::parameter).
         [704..720] cmd_info, set_cmd_info: [u8; 16] = "cu.cmdInfo";
-        /// Extended interrupts, version 6 with many queues.
+        /// Extended interrupts: in force instead of `devRead.intrConf` at version 6 with more than 8 TX or 16 RX queues, and not there
+        /// otherwise.
         [720..800] intr_conf_ext, set_intr_conf_ext: IntrConfExt = "devReadExt.intrConfExt";
     }
 }

@@ -17,9 +17,11 @@ crate::layout! {
         [80] dtype, set_dtype: bool;
         /// Offload refers to inner headers, version 7; first descriptor only.
         [81] ext1, set_ext1: bool;
-        /// TSO: payload bytes per segment. Checksum: byte offset of the checksum field. First descriptor only.
+        /// TSO: payload bytes per segment. Checksum: byte offset of the checksum field. Tunnel, version 4 to 6: payload bytes per segment,
+        /// or 0 for the inner checksum alone. First descriptor only.
         [95:82] msscof, set_msscof: u16;
-        /// TSO: header bytes. Checksum: byte offset where summing starts. First descriptor only.
+        /// TSO: header bytes. Checksum: byte offset where summing starts. Tunnel, or `ext1`: header bytes to the end of the inner TCP or
+        /// UDP header, for the checksum too. First descriptor only.
         [105:96] hlen, set_hlen: u16;
         /// Offload mode, see [`om`]; first descriptor only.
         [107:106] om, set_om: u8;
@@ -51,7 +53,7 @@ impl TxDesc {
 pub mod om {
     /// None.
     pub const NONE: u8 = 0;
-    /// Tunnel, version 4 to 6; nonsense before.
+    /// Tunnel, version 4 to 6; nonsense before. From version 7 on a tunnel is [`CSUM`] or [`TSO`] with `ext1`.
     pub const ENCAP: u8 = 1;
     /// Checksum.
     pub const CSUM: u8 = 2;

@@ -2,6 +2,7 @@
 
 use super::table::{indented, lines};
 use super::{Answer, Out, Run, Trouble};
+use crate::case::{self, Case};
 use model::mutant::{Mutant, Place};
 use spec::clause::ALL;
 use spec::profile::{Deviation, Offer, Profile};
@@ -26,6 +27,9 @@ pub struct Args {
     /// Clauses: id, strength, judge, sentence
     #[arg(long, group = "what")]
     clauses: bool,
+    /// Cases: name, what it needs beyond registers, memory, wire and interrupts, and the clauses that it claims
+    #[arg(long, group = "what")]
+    cases: bool,
     /// Devices: name and what it is
     #[arg(long, group = "what")]
     devices: bool,
@@ -39,8 +43,9 @@ pub struct Args {
 
 impl Run for Args {
     fn run(self, out: &mut Out<'_>) -> Result<Answer, Trouble> {
-        let lists: [List; 5] = [
+        let lists: [List; 6] = [
             (self.clauses, "clauses", clauses),
+            (self.cases, "cases", cases),
             (self.devices, "devices", devices),
             (self.profiles, "profiles", profiles),
             (self.deviations, "deviations", deviations),
@@ -63,6 +68,15 @@ fn clauses() -> String {
         [clause.id, clause.strength.name(), clause.judge.name(), clause.sentence].map(String::from)
     };
     lines(&ALL.iter().map(row).collect::<Vec<_>>())
+}
+
+fn cases() -> String {
+    let row = |case: &Case| {
+        let needs: Vec<_> = case.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect();
+        let needs = if needs.is_empty() { "any device".into() } else { needs.join(",") };
+        [case.id.to_string(), needs, case.clauses.join(" ")]
+    };
+    lines(&case::all().map(row).collect::<Vec<_>>())
 }
 
 fn devices() -> String {

@@ -4,6 +4,7 @@
 //! `Out`, trouble to standard error as one sentence, progress to a terminal only. Exit status: 0 holds, 1 does not hold,
 //! 2 the input or the call is wrong.
 
+mod conform;
 mod ctl;
 mod diff;
 mod explain;
@@ -94,6 +95,8 @@ verbs! {
     Roundtrip(roundtrip::Args),
     /// Serve a device over vfio-user to a real hypervisor and a real guest
     Serve(serve::Args),
+    /// Hold a device, ours or somebody else's, against the conformance suite
+    Conform(conform::Args),
     /// Keep a hypervisor's connection while its device moves between two `serve`
     Front(front::Args),
     /// Join wires as a learning switch

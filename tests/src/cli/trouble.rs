@@ -64,6 +64,9 @@ pub enum Trouble {
     /// A device cannot be served, or a server not be reached.
     #[error("{0}")]
     Serve(String),
+    /// A device under test cannot be started.
+    #[error(transparent)]
+    Device(#[from] golden::dut::Trouble),
     /// Standard output refuses what is written to it.
     #[error("standard output: cannot be written ({kind})")]
     Output {

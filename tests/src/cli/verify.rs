@@ -30,7 +30,7 @@ pub struct Args {
     json: bool,
 }
 
-fn profile(name: &str) -> Result<&'static Profile, &'static str> {
+pub(super) fn profile(name: &str) -> Result<&'static Profile, &'static str> {
     Profile::by_name(name).ok_or("no profile has this name, `vnic list --profiles` has them all")
 }
 

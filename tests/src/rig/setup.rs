@@ -12,6 +12,8 @@ pub struct Setup {
     pub bytes: usize,
     /// Judges watch. They take the guest at its word, so not where it breaks the rules.
     pub judged: bool,
+    /// What every byte of guest memory holds before anybody writes it.
+    pub poison: u8,
 }
 
 impl Default for Setup {
@@ -30,7 +32,7 @@ impl Default for Setup {
             rx_mode_at_activate: true,
             ..DriverConfig::default()
         };
-        Self { config, bytes: 96 << 10, judged: true }
+        Self { config, bytes: 96 << 10, judged: true, poison: 0xa5 }
     }
 }
 
@@ -42,8 +44,8 @@ impl Setup {
 
     /// The same guest with the data rings of version 3.
     pub fn newest() -> Self {
-        let Self { config, bytes, judged } = Self::default();
-        Self { config: config.with_data_rings(), bytes: bytes + (16 << 10), judged }
+        let Self { config, bytes, judged, poison } = Self::default();
+        Self { config: config.with_data_rings(), bytes: bytes + (16 << 10), judged, poison }
     }
 
     /// So many queues each way.

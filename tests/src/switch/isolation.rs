@@ -1,6 +1,6 @@
 //! What a device may touch, and that whatever it touches is logged.
 
-use crate::case::{Case, Check, Target};
+use crate::case::{Case, Check, Need, Target};
 use crate::rig::{Bench, Seen, Setup};
 use crate::vic::native::{Native, sizes};
 use model::host::{Bare, DirtyLog, OneAccess, PAGE};
@@ -13,10 +13,34 @@ use spec::vmxnet3::{Bar0, Command};
 use std::collections::BTreeSet;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "descriptors-are-only-read", clauses: &["VIC-RQ-008"], unless: &[], run: descriptors_are_only_read },
-    Case { id: "stopped-queues-are-quiet", clauses: &["VIC-REG-006"], unless: &[], run: stopped_queues_are_quiet },
-    Case { id: "dirty-pages-of-a-body", clauses: &["SWI-DIR-001"], unless: &[], run: dirty_pages_of_a_body },
-    Case { id: "dirty-pages-of-the-machine", clauses: &["SWI-DIR-001"], unless: &[], run: dirty_pages_of_the_machine },
+    Case {
+        id: "descriptors-are-only-read",
+        clauses: &["VIC-RQ-008"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: descriptors_are_only_read,
+    },
+    Case {
+        id: "stopped-queues-are-quiet",
+        clauses: &["VIC-REG-006"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: stopped_queues_are_quiet,
+    },
+    Case {
+        id: "dirty-pages-of-a-body",
+        clauses: &["SWI-DIR-001"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: dirty_pages_of_a_body,
+    },
+    Case {
+        id: "dirty-pages-of-the-machine",
+        clauses: &["SWI-DIR-001"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: dirty_pages_of_the_machine,
+    },
 ];
 
 fn descriptors_are_only_read(check: &mut Check) {
@@ -157,8 +181,8 @@ fn dirty_pages_of_the_machine(check: &mut Check) {
             bench.ring(0);
             frames.iter().for_each(|frame| bench.offer(frame));
             match round % 4 {
-                0 => bench.machine.switch(Plan::enter(TxMode::RollBack)),
-                2 => bench.machine.switch(Plan::leave(TxMode::RollBack, Policy::C)),
+                0 => bench.inside().machine.switch(Plan::enter(TxMode::RollBack)),
+                2 => bench.inside().machine.switch(Plan::leave(TxMode::RollBack, Policy::C)),
                 _ => false,
             };
             bench.settle();

@@ -1,6 +1,6 @@
 //! The move's arithmetic and its length.
 
-use crate::case::{Case, Check, Target};
+use crate::case::{Case, Check, Need, Target};
 use crate::rig::{Bench, Setup};
 use model::machine::Action;
 use model::migrate::{Plan, Policy, TxMode};
@@ -10,8 +10,20 @@ use spec::profile::Profile;
 use spec::vmxnet3::MAX_VECTORS;
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "derived-generations", clauses: &["SWI-GEN-001"], unless: &[], run: derived_generations },
-    Case { id: "steps-of-a-switch", clauses: &["SWI-STP-001"], unless: &[], run: steps_of_a_switch },
+    Case {
+        id: "derived-generations",
+        clauses: &["SWI-GEN-001"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: derived_generations,
+    },
+    Case {
+        id: "steps-of-a-switch",
+        clauses: &["SWI-STP-001"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: steps_of_a_switch,
+    },
 ];
 
 /// A ring after `consumed` cells were used up and `owned` more were posted, lap after lap from zeroed memory.
@@ -68,13 +80,13 @@ fn steps(bench: &mut Bench, most: u64, dice: &mut Dice) -> Option<u64> {
         if taken > most {
             return None;
         }
-        bench.machine.act(Action::Switch, &mut bench.watch);
+        bench.inside().act(Action::Switch);
         taken += 1;
         for _ in 0..4 {
-            bench.machine.actions(&mut actions);
+            bench.inside().machine.actions(&mut actions);
             actions.retain(|action| !matches!(action, Action::Switch | Action::Guest | Action::Interrupt(_)));
             if let Some(&action) = actions.get(dice.below(actions.len() as u64) as usize) {
-                bench.machine.act(action, &mut bench.watch);
+                bench.inside().act(action);
             }
         }
     }
@@ -92,7 +104,7 @@ fn steps_of_a_switch(check: &mut Check) {
             for tx in [TxMode::Drain, TxMode::RollBack] {
                 for policy in policies.into_iter().take(if hardware { 4 } else { 1 }) {
                     for wire in [true, false] {
-                        let mut one = bench.clone();
+                        let mut one = bench.branch();
                         one.wire(wire);
                         for q in 0..usize::from(queues) {
                             for _ in 0..6 {
@@ -105,7 +117,7 @@ fn steps_of_a_switch(check: &mut Check) {
                             one.offer(&frame);
                         }
                         let plan = if hardware { Plan::leave(tx, policy) } else { Plan::enter(tx) };
-                        one.machine.switch(plan);
+                        one.inside().machine.switch(plan);
                         let taken = steps(&mut one, most, &mut dice);
                         check.holds("SWI-STP-001", taken.is_some(), "a switch ends within its steps");
                         one.wire(true);

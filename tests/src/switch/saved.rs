@@ -1,6 +1,6 @@
 //! Saved state: what crosses a save between packets, and what a restore refuses.
 
-use crate::case::{Case, Check, Target};
+use crate::case::{Case, Check, Need, Target};
 use crate::rig::{Bench, Setup};
 use model::host::{Bare, Host};
 use model::memory::Memory;
@@ -18,9 +18,16 @@ pub(crate) const CASES: &[Case] = &[
         id: "a-save-between-packets",
         clauses: &["VMX-SAV-001", "VMX-SAV-003", "VMX-SAV-004", "VMX-SAV-005"],
         unless: &[],
+        needs: &[Need::Inside],
         run: a_save_between_packets,
     },
-    Case { id: "what-a-restore-refuses", clauses: &["VMX-SAV-002"], unless: &[], run: what_a_restore_refuses },
+    Case {
+        id: "what-a-restore-refuses",
+        clauses: &["VMX-SAV-002"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: what_a_restore_refuses,
+    },
 ];
 
 /// A data plane and its configuration plane, taken out of the machine into a world of their own.
@@ -201,7 +208,10 @@ fn what_a_restore_refuses(check: &mut Check) {
         (|canon, n, _| canon.activation.rx[0].ring_size[1] = n as u32, u64::from(limits.rx_ring + limits.ring_step)),
         (|canon, n, _| canon.activation.rx[0].comp_size = n as u32, u64::from(limits.rx_comp_ring + limits.ring_step)),
         (|canon, n, _| canon.activation.mtu = n as u32, u64::from(limits.min_mtu - 1)),
-        (|canon, n, _| canon.activation.mtu = n as u32, u64::from(limits.max_mtu + 1)),
+        (
+            |canon, n, _| canon.activation.mtu = n as u32,
+            u64::from(limits.mtus(check.profile().offer().version).end() + 1),
+        ),
         (|canon, _, _| canon.activation.tx.clear(), 0),
         (|canon, _, _| canon.activation.rx.clear(), 0),
         (|canon, n, _| canon.activation.tx[0].ring_pa = n, u64::MAX - 15),

@@ -1,6 +1,6 @@
 //! Switches that fail, at every stage: before the commit point nobody can tell, behind it everything stands still and is told.
 
-use crate::case::{Case, Check, Target};
+use crate::case::{Case, Check, Need, Target};
 use crate::rig::{Bench, Seen, Setup};
 use model::machine::Action;
 use model::migrate::{Outcome, Plan, Policy, Reason, Stage, TxMode};
@@ -10,8 +10,20 @@ use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::{Bar0, Bar1, Command, RxQueueDesc, TxQueueDesc};
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "failures-before-the-commit-point", clauses: &["SWI-FAI-001"], unless: &[], run: before_the_commit },
-    Case { id: "failures-behind-the-commit-point", clauses: &["SWI-FAI-001"], unless: &[], run: behind_the_commit },
+    Case {
+        id: "failures-before-the-commit-point",
+        clauses: &["SWI-FAI-001"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: before_the_commit,
+    },
+    Case {
+        id: "failures-behind-the-commit-point",
+        clauses: &["SWI-FAI-001"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: behind_the_commit,
+    },
 ];
 
 /// Every way to go, with the stages it goes through.
@@ -33,7 +45,7 @@ fn stages(hardware: bool, committed: bool) -> impl Iterator<Item = Stage> {
 
 /// A device with packets and frames at every point of their way.
 fn busy(bench: &Bench, seed: u64) -> Bench {
-    let mut one = bench.clone();
+    let mut one = bench.branch();
     let mut dice = Dice::new(seed);
     (0..2).for_each(|vector| one.unmask(vector));
     one.settle();
@@ -46,10 +58,10 @@ fn busy(bench: &Bench, seed: u64) -> Bench {
     }
     let mut actions = Vec::new();
     for _ in 0..dice.below(40) {
-        one.machine.actions(&mut actions);
+        one.inside().machine.actions(&mut actions);
         actions.retain(|action| !matches!(action, Action::Interrupt(_)));
         if let Some(&action) = actions.get(dice.below(actions.len() as u64) as usize) {
-            one.machine.act(action, &mut one.watch);
+            one.inside().act(action);
         }
     }
     one
@@ -70,7 +82,7 @@ impl View {
         bench.settle();
         let raised = (0..25).map(|vector| bench.raised(vector)).collect();
         let sent = |seen: &Seen| if let Seen::Sent(queue, frame) = seen { Some((*queue, frame.clone())) } else { None };
-        let sent = bench.watch.seen.iter().filter_map(sent).collect();
+        let sent = bench.device.seen().iter().filter_map(sent).collect();
         let mut reads: Vec<_> = (0..25).map(|vector| bench.read0(Bar0::Imr(vector))).collect();
         reads.extend([Bar1::Vrrs, Bar1::Uvrs, Bar1::Cmd, Bar1::Macl, Bar1::Mach, Bar1::Ecr].map(|r| bench.read1(r)));
         for command in [Command::GetStats, Command::GetQueueStatus, Command::GetLink] {
@@ -91,8 +103,8 @@ fn before_the_commit(check: &mut Check) {
             for (m, stage) in stages(hardware, false).enumerate() {
                 for seed in 0..3 {
                     let mut tried = busy(bench, (n * 100 + m * 10) as u64 + seed);
-                    let mut spared = tried.clone();
-                    tried.machine.switch(plan.failing_at(stage));
+                    let mut spared = tried.branch();
+                    tried.inside().machine.switch(plan.failing_at(stage));
                     tried.settle();
                     let outcome = tried.system().last_switch();
                     // With the wire shut a switch may give up by itself before it reaches the stage.
@@ -129,7 +141,7 @@ fn behind_the_commit(check: &mut Check) {
             for stage in stages(hardware, true) {
                 let mut one = busy(bench, n as u64);
                 one.wire(true);
-                one.machine.switch(plan.failing_at(stage));
+                one.inside().machine.switch(plan.failing_at(stage));
                 one.settle();
                 let outcome = one.system().last_switch();
                 let stopped = Some(Outcome::Stopped(Reason::Injected(stage), QueueError::Switch));

@@ -1,6 +1,6 @@
 //! The adapter's native face: control blocks and commands, with no hypervisor between.
 
-use crate::case::{Case, Check};
+use crate::case::{Case, Check, Need};
 use model::host::Bare;
 use model::hypervisor::{Op, Poll, Program};
 use model::memory::Memory;
@@ -12,17 +12,36 @@ use spec::vic::{CqReg, Devcmd, DevcmdError, DevcmdReg, IntrReg, RqReg, WqReg};
 use spec::vmxnet3::{CELL_BYTES, RxCompDesc, RxDesc, TxCompDesc, TxDesc};
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "posted-index", clauses: &["VIC-WQ-001", "VIC-WQ-002"], unless: &[], run: posted_index },
-    Case { id: "completion-colours", clauses: &["VIC-CQ-001", "VIC-CQ-003"], unless: &[], run: completion_colours },
-    Case { id: "receive-stops-and-resumes", clauses: &["VIC-RQ-007"], unless: &[], run: receive_stops_and_resumes },
-    Case { id: "running", clauses: &["VIC-REG-004"], unless: &[], run: running },
+    Case {
+        id: "posted-index",
+        clauses: &["VIC-WQ-001", "VIC-WQ-002"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: posted_index,
+    },
+    Case {
+        id: "completion-colours",
+        clauses: &["VIC-CQ-001", "VIC-CQ-003"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: completion_colours,
+    },
+    Case {
+        id: "receive-stops-and-resumes",
+        clauses: &["VIC-RQ-007"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: receive_stops_and_resumes,
+    },
+    Case { id: "running", clauses: &["VIC-REG-004"], unless: &[], needs: &[Need::Inside], run: running },
     Case {
         id: "interrupt-blocks",
         clauses: &["VIC-INT-002", "VIC-INT-003", "VIC-INT-015"],
         unless: &[],
+        needs: &[Need::Inside],
         run: interrupt_blocks,
     },
-    Case { id: "unknown-devcmd", clauses: &["VIC-DC-007"], unless: &[], run: unknown_devcmd },
+    Case { id: "unknown-devcmd", clauses: &["VIC-DC-007"], unless: &[], needs: &[Need::Inside], run: unknown_devcmd },
 ];
 
 /// Where a TX ring, its completions, an RX ring and its completions lie.

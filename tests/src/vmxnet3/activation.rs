@@ -1,7 +1,7 @@
 //! ACTIVATE_DEV: what it refuses, one step past each limit, and what it accepts.
 
 use crate::case::{Case, Check, Target};
-use crate::rig::{ADDRESSED, Bench, Seen, Setup};
+use crate::rig::{ADDRESSED, ANOTHER, Bench, Seen, Setup};
 use model::guest::traffic::Traffic;
 use spec::profile::Deviation;
 use spec::vmxnet3::shared::RX_FILTER_OFFSET;
@@ -10,18 +10,31 @@ use spec::vmxnet3::{
 };
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "the-magic", clauses: &["VMX-ACT-001"], unless: &[], run: the_magic },
-    Case { id: "queue-counts", clauses: &["VMX-ACT-002"], unless: &[], run: queue_counts },
-    Case { id: "fields-not-looked-at", clauses: &["VMX-ACT-003"], unless: &[], run: fields_not_looked_at },
-    Case { id: "mtu", clauses: &["VMX-ACT-004"], unless: &[], run: mtu },
-    Case { id: "ring-sizes", clauses: &["VMX-ACT-005", "VMX-ACT-006"], unless: &[], run: ring_sizes },
-    Case { id: "no-second-ring", clauses: &["VMX-ACT-006"], unless: &[], run: no_second_ring },
-    Case { id: "filters-at-activation", clauses: &["VMX-ACT-008"], unless: &[], run: filters_at_activation },
-    Case { id: "address-before-activation", clauses: &["VMX-ACT-009"], unless: &[], run: address_before_activation },
+    Case { id: "the-magic", clauses: &["VMX-ACT-001"], unless: &[], needs: &[], run: the_magic },
+    Case { id: "queue-counts", clauses: &["VMX-ACT-002"], unless: &[], needs: &[], run: queue_counts },
+    Case { id: "fields-not-looked-at", clauses: &["VMX-ACT-003"], unless: &[], needs: &[], run: fields_not_looked_at },
+    Case { id: "mtu", clauses: &["VMX-ACT-004"], unless: &[], needs: &[], run: mtu },
+    Case { id: "ring-sizes", clauses: &["VMX-ACT-005", "VMX-ACT-006"], unless: &[], needs: &[], run: ring_sizes },
+    Case { id: "no-second-ring", clauses: &["VMX-ACT-006"], unless: &[], needs: &[], run: no_second_ring },
+    Case {
+        id: "filters-at-activation",
+        clauses: &["VMX-ACT-008"],
+        unless: &[],
+        needs: &[],
+        run: filters_at_activation,
+    },
+    Case {
+        id: "address-before-activation",
+        clauses: &["VMX-ACT-009"],
+        unless: &[],
+        needs: &[],
+        run: address_before_activation,
+    },
     Case {
         id: "control-words",
         clauses: &["VMX-ACT-010"],
         unless: &[Deviation::UpdateRxProdUntouched],
+        needs: &[],
         run: control_words,
     },
 ];
@@ -35,7 +48,7 @@ fn refused(check: &mut Check, bench: &mut Bench, clause: &'static str, claim: &'
     bench.settle();
     check.holds(clause, answer != 0, claim);
     check.holds(clause, !bench.wrote() && *bench.memory() == before, "a refused activation writes no memory");
-    check.holds(clause, !bench.system().plane().is_active(), "a refused activation leaves the device inactive");
+    check.holds(clause, bench.active() != Some(true), "a refused activation leaves the device inactive");
     bench.command(Command::QuiesceDev);
 }
 
@@ -276,7 +289,7 @@ fn filters_at_activation(check: &mut Check) {
 
 fn address_before_activation(check: &mut Check) {
     check.on(Target::Both, &Setup::default(), |check, bench| {
-        let own = bench.config.mac;
+        let own = bench.adopt(ANOTHER);
         bench.prepare();
         let before = bench.mac();
         bench.activate();
@@ -285,7 +298,7 @@ fn address_before_activation(check: &mut Check) {
             check.equal("VMX-ACT-009", "address after ACTIVATE_DEV", bench.mac(), before);
             let frame = bench.frame(own, 100);
             check.holds("VMX-ACT-009", bench.receives(&frame), "it is the one that counts");
-            let frame = bench.frame(crate::rig::PERMANENT, 100);
+            let frame = bench.frame(bench.permanent(), 100);
             check.holds("VMX-ACT-009", bench.refuses(&frame), "the permanent one does not");
         }
     });

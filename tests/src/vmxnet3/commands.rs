@@ -12,18 +12,32 @@ pub(crate) const CASES: &[Case] = &[
         id: "answers-without-a-shared-area",
         clauses: &["VMX-CMD-004", "VMX-CMD-008", "VMX-CMD-009"],
         unless: &[],
+        needs: &[],
         run: answers_without_a_shared_area,
     },
     Case {
         id: "an-answer-stays",
         clauses: &["VMX-CMD-002"],
         unless: &[Deviation::CmdReadRecomputes],
+        needs: &[],
         run: an_answer_stays,
     },
-    Case { id: "stopping-answers-0", clauses: &["VMX-CMD-003"], unless: &[], run: stopping_answers_0 },
-    Case { id: "updates-while-inactive", clauses: &["VMX-CMD-005"], unless: &[], run: updates_while_inactive },
-    Case { id: "unknown-commands", clauses: &["VMX-CMD-006"], unless: &[], run: unknown_commands },
-    Case { id: "effects-end-with-the-write", clauses: &["VMX-CMD-001"], unless: &[], run: effects_end_with_the_write },
+    Case { id: "stopping-answers-0", clauses: &["VMX-CMD-003"], unless: &[], needs: &[], run: stopping_answers_0 },
+    Case {
+        id: "updates-while-inactive",
+        clauses: &["VMX-CMD-005"],
+        unless: &[],
+        needs: &[],
+        run: updates_while_inactive,
+    },
+    Case { id: "unknown-commands", clauses: &["VMX-CMD-006"], unless: &[], needs: &[], run: unknown_commands },
+    Case {
+        id: "effects-end-with-the-write",
+        clauses: &["VMX-CMD-001"],
+        unless: &[],
+        needs: &[],
+        run: effects_end_with_the_write,
+    },
 ];
 
 const UPDATES: [Command; 7] = [
@@ -157,7 +171,7 @@ fn unknown_commands(check: &mut Check) {
         let send_all = |check: &mut Check, bench: &mut Bench| {
             bench.settle();
             let memory = bench.memory().clone();
-            let activation = bench.system().plane().activation().cloned();
+            let configuration = bench.configuration();
             bench.seen();
             for code in codes.into_iter().chain(later.into_iter().map(Command::code)) {
                 bench.command(Command::GetPermMacLo);
@@ -168,7 +182,7 @@ fn unknown_commands(check: &mut Check) {
                 }
             }
             check.holds("VMX-CMD-006", bench.seen().is_empty() && *bench.memory() == memory, "nothing is touched");
-            let same = bench.system().plane().activation().cloned() == activation;
+            let same = bench.configuration() == configuration;
             check.holds("VMX-CMD-006", same, "the configuration is as it was");
         };
         send_all(check, bench);

@@ -1,6 +1,6 @@
 //! Guests that break every rule: the device survives them, keeps to what they named, and serves again after a reset.
 
-use crate::case::{Case, Check, Target};
+use crate::case::{Case, Check, Need, Target};
 use crate::rig::{Bench, Setup};
 use model::guest::hostile::{Hostile, HostileOp};
 use model::machine::{Action, GuestSide};
@@ -10,8 +10,21 @@ use spec::monitor::Judges;
 use spec::vmxnet3::{Command, RxDesc, TxDesc};
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "hostile-guests", clauses: &["VMX-BAD-001", "VMX-BAD-003"], unless: &[], run: hostile_guests },
-    Case { id: "nonsense-in-descriptors", clauses: &["VMX-BAD-003"], unless: &[], run: nonsense_in_descriptors },
+    Case {
+        id: "hostile-guests",
+        clauses: &["VMX-BAD-001", "VMX-BAD-003"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: hostile_guests,
+    },
+    Case {
+        id: "nonsense-in-descriptors",
+        clauses: &["VMX-BAD-003"],
+        unless: &[],
+        needs: &[],
+        run: nonsense_in_descriptors,
+    },
+    Case { id: "memory-that-nobody-wrote", clauses: &["VMX-BAD-002"], unless: &[], needs: &[], run: nothing_is_copied },
 ];
 
 /// Operations of a hostile guest.
@@ -22,10 +35,10 @@ const BURST: u32 = 20_000;
 /// Lets the device step until nothing is possible; false when it does not come to an end.
 fn rest(bench: &mut Bench, judges: &mut Judges, actions: &mut Vec<Action>) -> bool {
     for _ in 0..BURST {
-        bench.machine.actions(actions);
+        bench.inside().machine.actions(actions);
         let device = |action: &&Action| !matches!(action, Action::Guest | Action::Interrupt(_));
         let Some(&action) = actions.iter().find(device) else { return true };
-        bench.machine.act(action, judges);
+        bench.inside().machine.act(action, judges);
     }
     false
 }
@@ -33,7 +46,7 @@ fn rest(bench: &mut Bench, judges: &mut Judges, actions: &mut Vec<Action>) -> bo
 /// Lets the guest make the accesses it has queued, waiting while its vCPU is blocked; false when the device does not let it.
 fn drive(bench: &mut Bench, guest: &mut Hostile, judges: &mut Judges, actions: &mut Vec<Action>) -> bool {
     while guest.can_step() {
-        let system = &mut bench.machine.system;
+        let system = &mut bench.inside().machine.system;
         let went = system.vcpus_run() && guest.step(&mut GuestSide { system, tap: &mut *judges });
         if !went && !rest(bench, judges, actions) {
             return false;
@@ -44,7 +57,6 @@ fn drive(bench: &mut Bench, guest: &mut Hostile, judges: &mut Judges, actions: &
 
 fn recovers(check: &mut Check, bench: &mut Bench, target: Target) {
     bench.target = target;
-    bench.wire(true);
     bench.command(Command::ResetDev);
     bench.settle();
     bench.start();
@@ -61,7 +73,7 @@ fn hostile_guests(check: &mut Check) {
             let (mut dice, mut actions) = (Dice::new(seed), Vec::new());
             let mut rests = true;
             bench.prepare();
-            bench.watch.seen.clear();
+            bench.seen();
             for round in 0..OPS {
                 // Most of the time there is something to break.
                 let up =
@@ -69,7 +81,7 @@ fn hostile_guests(check: &mut Check) {
                 if round % if up { 50 } else { 10 } == 0 {
                     guest.push(&HostileOp::Activate { corrupt: [(0, 0); 4], count: 0 });
                     rests &= drive(bench, &mut guest, &mut judges, &mut actions);
-                    if target == Target::Adapter && bench.machine.switch(Plan::enter(TxMode::RollBack)) {
+                    if target == Target::Adapter && bench.inside().machine.switch(Plan::enter(TxMode::RollBack)) {
                         rests &= rest(bench, &mut judges, &mut actions);
                     }
                 }
@@ -77,7 +89,7 @@ fn hostile_guests(check: &mut Check) {
                 rests &= drive(bench, &mut guest, &mut judges, &mut actions);
                 if dice.once_in(3) {
                     let frame = bench.to_guest(60 + (round as usize % 900));
-                    bench.machine.system.offer(&frame, &mut judges);
+                    bench.inside().machine.system.offer(&frame, &mut judges);
                 }
                 if dice.once_in(4) {
                     rests &= rest(bench, &mut judges, &mut actions);
@@ -150,5 +162,28 @@ fn nonsense_in_descriptors(check: &mut Check) {
             bench.settle();
             recovers(check, bench, target);
         }
+    });
+}
+
+/// Everything that makes a device write: completions of every kind, statistics, status, events. The rig compares.
+fn nothing_is_copied(check: &mut Check) {
+    check.on(Target::Both, &Setup::unjudged().queues(2), |_, bench| {
+        bench.start();
+        for len in [1, 13, 14, 59, 60, 250] {
+            let frame = bench.from_guest(len.max(14));
+            let mut desc = bench.piece(0, &frame[..len]);
+            desc.set_eop(true);
+            desc.set_cq(true);
+            bench.post_cell(0, desc);
+            bench.ring(0);
+            let frame = bench.to_guest(len.max(14) * 5);
+            bench.offer(&frame);
+            bench.settle();
+        }
+        bench.link(false);
+        for command in [Command::GetQueueStatus, Command::GetStats, Command::UpdateMacFilters] {
+            bench.command(command);
+        }
+        bench.settle();
     });
 }

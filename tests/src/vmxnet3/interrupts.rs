@@ -1,6 +1,6 @@
 //! Masks and causes: what a masked vector remembers, what masks itself, and what a switch owes.
 
-use crate::case::{Case, Check, Target};
+use crate::case::{Case, Check, Need, Target};
 use crate::rig::{Bench, Setup};
 use model::migrate::{Outcome, Plan, Policy, TxMode};
 use spec::profile::Deviation;
@@ -11,12 +11,14 @@ pub(crate) const CASES: &[Case] = &[
         id: "masked-causes",
         clauses: &["VMX-INT-001", "VMX-INT-002", "VMX-INT-003"],
         unless: &[Deviation::UnmaskForgetsAutoMask],
+        needs: &[],
         run: masked_causes,
     },
     Case {
         id: "causes-across-a-switch",
         clauses: &["SWI-WAK-001"],
         unless: &[Deviation::UnmaskForgetsAutoMask],
+        needs: &[Need::Moves],
         run: causes_across_a_switch,
     },
 ];

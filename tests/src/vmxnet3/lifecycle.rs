@@ -1,6 +1,6 @@
 //! Stopping, and what counts when: quiet after QUIESCE_DEV, masks after RESET_DEV, changes from their command on, the link.
 
-use crate::case::{Case, Check, Target};
+use crate::case::{Case, Check, Need, Target};
 use crate::rig::{ADDRESSED, Bench, PEER, Setup};
 use model::guest::traffic::Traffic;
 use model::host::Bare;
@@ -13,13 +13,43 @@ use spec::vmxnet3::shared::{RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
 use spec::vmxnet3::{Bar0, Command, RxFilterConf};
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "quiet-after-a-stop", clauses: &["VMX-LIF-001", "VMX-LIF-005"], unless: &[], run: quiet_after_a_stop },
-    Case { id: "reset-masks-and-forgets", clauses: &["VMX-LIF-004"], unless: &[], run: reset_masks_and_forgets },
-    Case { id: "reset-lowers-the-line", clauses: &["VMX-LIF-004"], unless: &[], run: reset_lowers_the_line },
-    Case { id: "changes-wait-for-a-command", clauses: &["VMX-LIF-006"], unless: &[], run: changes_wait_for_a_command },
-    Case { id: "link-down", clauses: &["VMX-LIF-007"], unless: &[], run: link_down },
-    Case { id: "link-down-across-a-switch", clauses: &["VMX-LIF-007"], unless: &[], run: link_down_across_a_switch },
-    Case { id: "link-event", clauses: &["VMX-EVT-001"], unless: &[], run: link_event },
+    Case {
+        id: "quiet-after-a-stop",
+        clauses: &["VMX-LIF-001", "VMX-LIF-005"],
+        unless: &[],
+        needs: &[],
+        run: quiet_after_a_stop,
+    },
+    Case {
+        id: "reset-masks-and-forgets",
+        clauses: &["VMX-LIF-004"],
+        unless: &[],
+        needs: &[],
+        run: reset_masks_and_forgets,
+    },
+    Case {
+        id: "reset-lowers-the-line",
+        clauses: &["VMX-LIF-004"],
+        unless: &[],
+        needs: &[Need::Inside],
+        run: reset_lowers_the_line,
+    },
+    Case {
+        id: "changes-wait-for-a-command",
+        clauses: &["VMX-LIF-006"],
+        unless: &[],
+        needs: &[],
+        run: changes_wait_for_a_command,
+    },
+    Case { id: "link-down", clauses: &["VMX-LIF-007"], unless: &[], needs: &[], run: link_down },
+    Case {
+        id: "link-down-across-a-switch",
+        clauses: &["VMX-LIF-007"],
+        unless: &[],
+        needs: &[Need::Moves],
+        run: link_down_across_a_switch,
+    },
+    Case { id: "link-event", clauses: &["VMX-EVT-001"], unless: &[], needs: &[], run: link_event },
 ];
 
 fn quiet_after_a_stop(check: &mut Check) {
@@ -198,8 +228,7 @@ fn link_down_across_a_switch(check: &mut Check) {
         check.holds("VMX-LIF-007", bench.serves(), "traffic flows when it is up again");
         bench.command(Command::QuiesceDev);
         bench.link(false);
-        bench.machine.system.function_reset(&mut bench.watch);
-        bench.machine.system.enable_msix();
+        bench.function_reset();
         bench.prepare();
         bench.activate();
         check.equal("VMX-LIF-007", "link behind a function reset", bench.command(Command::GetLink) & 1, 0u32);

@@ -1,14 +1,20 @@
 //! The cases of VMXNET3, in the order in which one reads its specification.
 
 mod activation;
+mod bad;
+mod capabilities;
 mod commands;
 mod data;
 mod filters;
 mod hostile;
 mod interrupts;
 mod lifecycle;
+mod limits;
+mod offered;
 mod registers;
 mod restart;
+mod rss_fields;
+mod selection;
 mod status;
 mod version3;
 
@@ -19,6 +25,10 @@ pub(crate) const CASES: &[&[Case]] = &[
     registers::CASES,
     commands::CASES,
     version3::CASES,
+    selection::CASES,
+    capabilities::CASES,
+    rss_fields::CASES,
+    limits::CASES,
     activation::CASES,
     restart::CASES,
     lifecycle::CASES,
@@ -27,4 +37,5 @@ pub(crate) const CASES: &[&[Case]] = &[
     filters::CASES,
     interrupts::CASES,
     hostile::CASES,
+    bad::CASES,
 ];

@@ -8,17 +8,25 @@ use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::{Command, QUEUE_DESC_BYTES, RxQueueDesc, RxStats, TxQueueDesc, TxStats};
 
 pub(crate) const CASES: &[Case] = &[
-    Case { id: "statistics-of-every-queue", clauses: &["VMX-STA-001"], unless: &[], run: statistics_of_every_queue },
+    Case {
+        id: "statistics-of-every-queue",
+        clauses: &["VMX-STA-001"],
+        unless: &[],
+        needs: &[],
+        run: statistics_of_every_queue,
+    },
     Case {
         id: "status-of-every-queue",
         clauses: &["VMX-EVT-004"],
         unless: &[Deviation::QueueStatusSilent],
+        needs: &[],
         run: status_of_every_queue,
     },
     Case {
         id: "status-of-a-stopped-queue",
         clauses: &["VMX-EVT-004"],
         unless: &[Deviation::QueueStatusSilent],
+        needs: &[],
         run: status_of_a_stopped_queue,
     },
 ];

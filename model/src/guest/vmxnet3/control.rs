@@ -5,6 +5,7 @@ use super::{Driver, Micro, Outcome, Phase};
 use crate::guest::GuestPort;
 use spec::event::Bar;
 use spec::layout::Bytes;
+use spec::vmxnet3::answer::DataSizes;
 use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::shared::{
     CMD_INFO_OFFSET, CoalesceScheme, ECR_OFFSET, INTR_CONF_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
@@ -251,9 +252,11 @@ impl Driver {
 
     /// The device said how long an entry of the TX data rings is. Source: linux vmxnet3_drv.c, vmxnet3_open.
     fn tx_data_size(&mut self, value: u32) {
-        let size = u16::try_from(value).unwrap_or(0);
+        // Before version 9 the upper half says nothing, and is 0.
+        let told = if self.version >= 9 { u32::from(DataSizes(value).tx()) } else { value };
+        let size = u16::try_from(told).unwrap_or(0);
         let valid = (TX_DATA_ENTRY_MIN..=DATA_ENTRY_MAX).contains(&size) && size.is_multiple_of(DATA_ENTRY_STEP);
-        if !valid && value != 0 {
+        if !valid && told != 0 {
             self.breaches.push(Breach::TxDataSize { value });
         }
         self.use_tx_data(if valid { size } else { TX_DATA_ENTRY_MIN });

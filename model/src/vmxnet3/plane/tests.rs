@@ -6,10 +6,12 @@ use crate::memory::Memory;
 use crate::plane::RxDataRing;
 use crate::vmxnet3::Body;
 use proptest::prelude::*;
+use spec::layout::Bytes;
+use spec::profile::Answers;
 use spec::profile::Offer;
-use spec::vmxnet3::command::{feature, rx_mode};
+use spec::vmxnet3::command::{QueueError, feature, rx_mode};
 use spec::vmxnet3::shared::CMD_INFO_OFFSET;
-use spec::vmxnet3::{DriverShared, MAGIC, RssConf, RxStats, TxStats, VariableLenConf};
+use spec::vmxnet3::{DriverShared, MAGIC, RssConf, RxQueueDesc, RxStats, TxQueueDesc, TxStats, VariableLenConf};
 
 const PERMANENT: [u8; 6] = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56];
 const SHARED: u64 = 0x1000;
@@ -484,6 +486,83 @@ fn a_coalescing_scheme_out_of_reach_is_neither_set_nor_told() {
         assert_eq!(rig.host.memory, before.memory);
         assert_eq!(rig.plane.state().coalesce, CoalesceScheme::default());
     }
+}
+
+/// A device that offers every version, and more than the models do.
+static ABLE: Profile = Profile {
+    versions: 0x1ff,
+    answers: Answers { capabilities: 0b11, rss_fields: 0b1111, timestamp_bytes: 0x40_0080, ..Answers::PLAIN },
+    link_up: 0x03e8_0001,
+    ..Profile::REFERENCE
+};
+
+#[test]
+fn what_later_versions_ask_is_answered_from_their_version_on() {
+    use Command::{
+        GetDcr0Reg, GetDisabledOffloads, GetLink, GetMaxCapabilities, GetMaxQueuesConf, GetRssFields,
+        GetTsringDescSize, GetTxdataDescSize,
+    };
+    for version in 1..=9u8 {
+        let mut rig = Rig::new(&ABLE);
+        rig.write(Bar1::Vrrs, 1 << (version - 1));
+        let from = |since: u8, answer: u32| if version >= since { answer } else { 0 };
+        rig.write(Bar1::Dcr(0), 0b110);
+        let registers = [Bar1::Dcr(0), Bar1::Ptcr(0), Bar1::Dcr(1), Bar1::Ptcr(1)].map(|register| rig.read(register));
+        assert_eq!(registers, [from(7, 0b11), from(7, 1 << 31), 0, 0], "{version}");
+        for (command, answer) in [
+            (GetTxdataDescSize, from(3, 128) | from(9, 128 << 16)),
+            (GetRssFields, from(4, 3)),
+            (GetMaxQueuesConf, from(6, 0x0808)),
+            (GetMaxCapabilities, from(7, 0b11)),
+            (GetDcr0Reg, from(7, 0b10)),
+            (GetTsringDescSize, from(9, 0x40_0080)),
+            (GetDisabledOffloads, from(9, 2)),
+            (GetLink, if version >= 9 { 1 << 16 | 1 } else { 1000 << 16 | 1 }),
+        ] {
+            assert_eq!(rig.command(command), answer, "{} at {version}", command.name());
+        }
+    }
+}
+
+#[test]
+fn an_mtu_is_taken_up_to_the_limit_of_the_version_in_force() {
+    for (version, most) in (1..=9).zip([9000, 9000, 9000, 9000, 9000, 9190, 9190, 9190, 9190]) {
+        let mut rig = Rig::new(&ABLE);
+        rig.write(Bar1::Vrrs, 1 << (version - 1));
+        rig.set_shared(SHARED);
+        for (mtu, refused) in [(59, REFUSED), (60, 0), (most, 0), (most + 1, REFUSED)] {
+            rig.shared(|shared| {
+                let mut misc = shared.misc();
+                misc.set_mtu(mtu);
+                shared.set_misc(misc);
+            });
+            assert_eq!(rig.command(Command::ActivateDev), refused, "{mtu} at {version}");
+        }
+    }
+}
+
+#[test]
+fn fields_are_granted_as_far_as_the_device_can_until_a_reset_and_capabilities_until_a_function_reset() {
+    let mut rig = Rig::new(&ABLE);
+    rig.write(Bar1::Vrrs, 1 << 6);
+    rig.set_shared(SHARED);
+    let set = |rig: &mut Rig, wanted: u32| {
+        rig.host.memory.put(SHARED + CMD_INFO_OFFSET, wanted).unwrap();
+        (rig.command(Command::SetRssFields), rig.command(Command::GetRssFields))
+    };
+    assert_eq!(set(&mut rig, 0xff), (0, 3), "nothing changes while inactive");
+    assert_eq!(rig.command(Command::ActivateDev), 0);
+    for (wanted, granted) in [(0xffff, 0xf), (4, 7), (0, 3), (8, 0xb)] {
+        assert_eq!(set(&mut rig, wanted), (0, granted));
+    }
+    rig.write(Bar1::Dcr(0), u32::MAX);
+    rig.command(Command::ResetDev);
+    assert_eq!((rig.command(Command::GetRssFields), rig.command(Command::GetDcr0Reg)), (3, 0b11));
+    rig.write(Bar1::Dcr(0), 0);
+    assert_eq!(rig.command(Command::GetDcr0Reg), 0);
+    rig.write(Bar1::Dcr(0), 1);
+    rig.plane.function_reset();
+    assert_eq!(rig.plane.state().capabilities, 0);
 }
 
 #[test]

@@ -5,24 +5,27 @@
 //! keeps the guest's CPUs out of BAR1 until then. A write that returns nothing is complete.
 //!
 //! Sources: vmxnet3_defs.h, VMXNET3_REG_* and VMXNET3_CMD_*; linux vmxnet3_drv.c for what must be done when a write returns.
-//! Not modelled: versions after 3, wake-up filters, the plug-in block. A coalescing scheme is kept and told, and nothing is delayed by it.
+//! What the data path does not do is declined as the interface has it: by [`Answers`](spec::profile::Answers) of the profile. Not modelled:
+//! wake-up filters, the plug-in block, packet steering. A coalescing scheme is kept and told, and nothing is delayed by it.
 
-use super::activate;
+mod commands;
+mod told;
+
 use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, Reply, Request};
-use spec::layout::Bytes;
 use spec::profile::{Deviation, Profile};
-use spec::vmxnet3::command::{QueueError, ecr};
-use spec::vmxnet3::shared::{CoalesceScheme, ECR_OFFSET, coalesce};
-use spec::vmxnet3::{
-    Bar1, Command, DEVICE, Lifecycle, QUEUE_DESC_BYTES, QueueStatus, RxQueueCtrl, RxQueueDesc, TxQueueCtrl, TxQueueDesc,
-};
+use spec::vmxnet3::command::ecr;
+use spec::vmxnet3::shared::{CoalesceScheme, ECR_OFFSET};
+use spec::vmxnet3::{Bar1, Command, Lifecycle, QUEUE_DESC_BYTES, RssFields, capability};
+use told::put;
 
 /// What ACTIVATE_DEV answers when it refuses. No source says more than that it is not 0; ESXi 6.7 answered 1.
 pub const REFUSED: u32 = 1;
 /// `txThreshold` in software: every packet is announced.
 const TX_THRESHOLD: u32 = 1;
+/// From this version on there are DCR and PTCR. Source: linux vmxnet3_drv.c, vmxnet3_probe_device.
+const CAPABILITIES_SINCE: u8 = 7;
 /// Revision id, as GET_DID_HI tells it. Source: QEMU hw/net/vmxnet3.c, VMXNET3_DEVICE_REVISION.
 const REVISION: u32 = 1;
 
@@ -74,6 +77,10 @@ pub struct PlaneState {
     pub event_vector: u8,
     /// Coalescing scheme in force: disabled until a driver of version 3 sets one.
     pub coalesce: CoalesceScheme,
+    /// RSS fields in force, version 4.
+    pub rss_fields: RssFields,
+    /// Capabilities granted through DCR0, version 7; they outlive RESET_DEV.
+    pub capabilities: u32,
     /// The register write that waits.
     pub pending: Option<Pending>,
 }
@@ -97,6 +104,8 @@ impl PlaneState {
             queue_desc_pa: 0,
             event_vector: 0,
             coalesce: CoalesceScheme::default(),
+            rss_fields: RssFields::DEFAULT,
+            capabilities: 0,
             pending: None,
         }
     }
@@ -197,6 +206,8 @@ impl Plane {
             Bar1::Icr => icr,
             Bar1::Ecr if self.profile.has(Deviation::EcrReadsZero) => 0,
             Bar1::Ecr => self.events(host).unwrap_or(0),
+            Bar1::Dcr(0) if self.has_capabilities() => self.profile.answers.capabilities,
+            Bar1::Ptcr(0) if self.has_capabilities() => self.profile.answers.passthrough,
             Bar1::Dsal | Bar1::Dsah => 0,
             Bar1::Dcr(_) | Bar1::Ptcr(_) | Bar1::Wsal | Bar1::Wsah | Bar1::Wcmd => 0,
         }
@@ -222,6 +233,11 @@ impl Plane {
             Bar1::Macl => self.state.macl = value,
             Bar1::Mach => return self.set_mac(value),
             Bar1::Ecr => self.clear_events(value, host),
+            Bar1::Dcr(0) if self.has_capabilities() => {
+                let unoffered = self.planted.is(Mutant::PlaneGrantsUnoffered);
+                let offered = if unoffered { u32::MAX } else { self.profile.answers.capabilities };
+                self.state.capabilities = capability::grant(offered, value);
+            }
             Bar1::Icr | Bar1::Dcr(_) | Bar1::Ptcr(_) | Bar1::Wsal | Bar1::Wsah | Bar1::Wcmd => {}
         }
         None
@@ -270,6 +286,16 @@ impl Plane {
         }
     }
 
+    /// The version by which commands are known.
+    fn known_version(&self) -> u8 {
+        if self.planted.is(Mutant::PlaneLaterCommands) { u8::MAX } else { self.state.version }
+    }
+
+    /// The version in force has DCR and PTCR.
+    fn has_capabilities(&self) -> bool {
+        self.state.version >= CAPABILITIES_SINCE
+    }
+
     fn select_version(&mut self, value: u32) {
         if value.is_power_of_two() && value & self.profile.versions != 0 {
             self.state.version = value.trailing_zeros() as u8 + 1;
@@ -305,207 +331,7 @@ impl Plane {
         self.state.lifecycle = Lifecycle::Inactive;
         self.state.activation = None;
     }
-
-    /// The answer of a command that only tells something; 0 for those that do something, and did it.
-    fn answer(&self, command: Command) -> u32 {
-        if self.planted.is(Mutant::PlaneSilentWithoutShared) && self.state.shared_pa == 0 {
-            return 0;
-        }
-        match command {
-            Command::GetPermMacLo if self.planted.is(Mutant::PlanePermanentMacChanges) => mac_low(self.state.mac),
-            Command::GetConfIntr if self.planted.is(Mutant::PlaneMaskModeActive) => 2 << 2,
-            Command::ActivateDev => u32::from(!self.is_active()) * REFUSED,
-            Command::GetLink if self.state.link_up => self.profile.link_up,
-            Command::GetPermMacLo => mac_low(self.state.permanent_mac),
-            Command::GetPermMacHi => mac_high(self.state.permanent_mac),
-            Command::GetDidLo => u32::from(DEVICE),
-            Command::GetDidHi => REVISION,
-            Command::GetTxdataDescSize if self.planted.is(Mutant::PlaneTxDataSize) => 96,
-            Command::GetTxdataDescSize if self.state.version >= command.since() => {
-                u32::from(self.profile.tx_data_bytes)
-            }
-            Command::GetAdaptiveRingInfo => u32::from(self.profile.has(Deviation::AdaptiveRingDisabled)),
-            // Unknown and later commands, GET_CONF_INTR (automatic) and the rest: 0 is what every driver takes.
-            _ => 0,
-        }
-    }
-
-    /// Runs a command, up to the point where it needs the data plane.
-    fn run(&mut self, command: Command, host: &mut impl Host) -> Option<Request> {
-        self.state.last_command = command.code();
-        let stops = matches!(command, Command::QuiesceDev | Command::ResetDev);
-        if !(stops && self.planted.is(Mutant::PlaneStopAnswersNothing)) {
-            self.state.result = 0;
-        }
-        if command.since() > self.state.version {
-            return None;
-        }
-        match command {
-            Command::ActivateDev => return self.activate(host),
-            Command::QuiesceDev if self.is_active() => {
-                self.become_inactive();
-                return self.ask(Pending::Command(command), Request::Stop);
-            }
-            Command::QuiesceDev => {}
-            Command::ResetDev => {
-                self.become_inactive();
-                self.state.coalesce = CoalesceScheme::default();
-                if self.planted.is(Mutant::PlaneVersionForgotten) {
-                    self.state.version = 1;
-                }
-                if self.profile.has(Deviation::ResetForgetsShared) {
-                    self.state.shared_pa = 0;
-                }
-                return self.ask(Pending::Command(command), Request::Reset);
-            }
-            Command::UpdateRxMode
-            | Command::UpdateMacFilters
-            | Command::UpdateVlanFilters
-            | Command::UpdateRssidt
-            | Command::UpdateIml
-            | Command::UpdateFeature => {
-                let request = self.update(command, host)?;
-                return self.ask(Pending::Command(command), request);
-            }
-            Command::GetStats if self.is_active() => return self.ask(Pending::Command(command), Request::Counters),
-            Command::GetQueueStatus if self.is_active() && !self.profile.has(Deviation::QueueStatusSilent) => {
-                return self.ask(Pending::Command(command), Request::Counters);
-            }
-            Command::SetCoalesce if self.is_active() => {
-                // What is out of bounds leaves the scheme as it was.
-                let bounded = !self.planted.is(Mutant::PlaneCoalesceUnbounded);
-                let scheme = activate::coalesce(self.state.shared_pa, host);
-                self.state.coalesce =
-                    scheme.filter(|scheme| !bounded || scheme.is_valid()).unwrap_or(self.state.coalesce);
-            }
-            Command::GetCoalesce if self.is_active() => {
-                if let Some(pa) = activate::coalesce_pa(self.state.shared_pa, host) {
-                    let mut scheme = self.state.coalesce;
-                    if self.planted.is(Mutant::PlaneCoalesceRateZero) {
-                        scheme.set_coal_mode(coalesce::RATE);
-                    }
-                    put(host, pa, 0, &scheme.0);
-                }
-            }
-            _ => self.state.result = self.answer(command),
-        }
-        None
-    }
-
-    /// ACTIVATE_DEV. While active it is a quiesce first, then an activation from the shared area as it is now: the kernel
-    /// that runs after a crash does exactly that. Everything is judged before anything changes.
-    fn activate(&mut self, host: &mut impl Host) -> Option<Request> {
-        if self.profile.has(Deviation::ActivateRestoresMac) {
-            self.state.mac = self.state.permanent_mac;
-        }
-        let was_active = self.is_active();
-        let any_version = self.planted.is(Mutant::PlaneDataRingAnyVersion);
-        let asked = activate::Asked {
-            profile: self.profile,
-            version: if any_version { u8::MAX } else { self.state.version },
-            shared_pa: self.state.shared_pa,
-            mac: self.state.mac,
-            magic: !self.planted.is(Mutant::PlaneMagicIgnored),
-        };
-        let Some(found) = activate::read(&asked, host) else {
-            self.state.lifecycle = self.state.lifecycle.after(Command::ActivateDev, false);
-            self.state.activation = None;
-            self.state.result = REFUSED;
-            return if was_active { self.ask(Pending::Refused, Request::Stop) } else { None };
-        };
-        self.state.lifecycle = Lifecycle::Inactive;
-        self.state.queue_desc_pa = found.queue_desc_pa;
-        self.state.event_vector = found.event_vector;
-        let activation = Activation { intx: self.state.intx, ..found.activation };
-        self.state.activation = Some(activation.clone());
-        self.ask(Pending::Command(Command::ActivateDev), Request::Start(Box::new(activation)))
-    }
-
-    /// Reads again the part of the shared area that `command` names; nothing while inactive, as ACTIVATE_DEV reads it all.
-    fn update(&mut self, command: Command, host: &mut impl Host) -> Option<Request> {
-        let shared_pa = self.state.shared_pa;
-        let activation = self.state.activation.as_mut()?;
-        match command {
-            Command::UpdateRxMode => activation.filters.rx_mode = activate::rx_mode(shared_pa, host)?,
-            Command::UpdateMacFilters => activation.filters.multicast = activate::multicast(shared_pa, host)?,
-            Command::UpdateVlanFilters => activation.filters.vlans = activate::vlans(shared_pa, host)?,
-            Command::UpdateFeature => {
-                activation.features = activate::features(shared_pa, host)?;
-                return Some(Request::Features(activation.features));
-            }
-            Command::UpdateRssidt => {
-                let rss = activation.rss.as_mut()?;
-                rss.table = activate::rss_table(shared_pa, rss.table.len(), host)?;
-                return Some(Request::Rss(Some(Box::new(rss.clone()))));
-            }
-            _ => {
-                // UPDATE_IML: a data plane may ignore moderation, so nobody is told.
-                activation.mod_levels = activate::mod_levels(shared_pa, host)?;
-                return None;
-            }
-        }
-        Some(Request::Filters(Box::new(activation.filters.clone())))
-    }
-
-    /// What a successful activation tells the driver in its queue descriptors.
-    fn introduce(&self, host: &mut impl Host) {
-        let (tx, rx) = self.state.queue_descs();
-        for &pa in &tx {
-            put(host, pa, TxQueueCtrl::LAYOUT.offset("txThreshold"), &TX_THRESHOLD.to_le_bytes());
-        }
-        for &pa in &rx {
-            if !self.profile.has(Deviation::UpdateRxProdUntouched) {
-                put(host, pa, RxQueueCtrl::LAYOUT.offset("updateRxProd"), &[0]);
-            }
-        }
-        if !self.profile.has(Deviation::QueueStatusSilent) {
-            // DPDK and OpenBSD preset `stopped`.
-            for &pa in tx.iter().chain(&rx) {
-                put(host, pa, TxQueueDesc::LAYOUT.offset("status"), &QueueStatus::default().0);
-            }
-        }
-    }
-
-    fn write_statistics(&self, reply: Reply, host: &mut impl Host) {
-        let Reply::Counters { tx, rx } = reply else { return };
-        let (tx_pas, rx_pas) = self.state.queue_descs();
-        for (pa, (stats, _)) in tx_pas.into_iter().zip(tx) {
-            put(host, pa, TxQueueDesc::LAYOUT.offset("stats"), &stats.0);
-        }
-        for (pa, (stats, _)) in rx_pas.into_iter().zip(rx) {
-            put(host, pa, RxQueueDesc::LAYOUT.offset("stats"), &stats.0);
-        }
-    }
-
-    fn write_status(&self, reply: Reply, host: &mut impl Host) {
-        let Reply::Counters { tx, rx } = reply else { return };
-        let (tx_pas, rx_pas) = self.state.queue_descs();
-        let tx = tx_pas.into_iter().zip(tx.into_iter().map(|(_, stopped)| stopped));
-        let rx = rx_pas.into_iter().zip(rx.into_iter().map(|(_, stopped)| stopped));
-        for (pa, stopped) in tx.chain(rx) {
-            let mut bytes = [0; QueueStatus::SIZE];
-            status(stopped).put(&mut bytes);
-            put(host, pa, TxQueueDesc::LAYOUT.offset("status"), &bytes);
-        }
-    }
-}
-
-fn status(stopped: Option<QueueError>) -> QueueStatus {
-    let mut status = QueueStatus::default();
-    if let Some(error) = stopped {
-        status.set_stopped(1);
-        status.set_error(error.code());
-    }
-    status
-}
-
-/// Writes where the guest said; if there is nothing, it is the guest's loss alone.
-fn put(host: &mut impl Host, pa: u64, offset: u64, bytes: &[u8]) {
-    if let Some(pa) = pa.checked_add(offset) {
-        let _ = host.write(pa, bytes);
-    }
 }
 
 #[cfg(test)]
-#[path = "plane_tests.rs"]
 mod tests;

@@ -1,0 +1,115 @@
+//! Devices under test: the face that the suite talks to, whoever built the device behind it.
+//!
+//! A [`Dut`] is a VMXNET3 at power-on in a machine whose firmware has placed its BARs, switched on memory decode and bus mastering,
+//! and whose kernel has given each MSI-X vector a message of its own. It has one region of guest memory that belongs to the suite
+//! alone. What a device does by itself is told by [`Dut::settle`], never in between.
+
+mod lines;
+mod ours;
+mod process;
+mod qemu;
+mod qmp;
+mod qtest;
+mod script;
+
+pub use ours::Ours;
+pub use qemu::{Options, Qemu};
+use spec::event::Bar;
+use std::fmt;
+
+/// Something that a device did, as far as one sees it from outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It sent a frame.
+    Sent(Vec<u8>),
+    /// It sent the message of an MSI-X vector, once or more often since the last call: equal stores to one word are one.
+    Vector(u16),
+    /// Its INTx line changed.
+    Line(bool),
+}
+
+/// What a device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What it is called on the command line.
+    pub name: String,
+    /// Who built it and which version it is, as it says itself.
+    pub identity: String,
+    /// The version of its program that waivers name: two numbers and a dot.
+    pub version: String,
+    /// Where the suite's guest memory begins.
+    pub base: u64,
+    /// Bytes of it.
+    pub bytes: usize,
+    /// The address it was built with.
+    pub mac: [u8; 6],
+    /// MSI-X vectors that the suite can see; 0: it raises its INTx line.
+    pub vectors: u16,
+}
+
+/// What ends a conversation with a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It cannot be started or set up.
+    Start(String),
+    /// It ended in the middle of a conversation: how, and its last words.
+    Gone(String),
+    /// It did not answer in time: what it was asked.
+    Hangs(String),
+    /// It answered something that is no answer.
+    Odd(String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(why) => write!(f, "the device does not start: {why}"),
+            Self::Gone(how) => write!(f, "the device is gone: {how}"),
+            Self::Hangs(asked) => write!(f, "the device does not answer: {asked}"),
+            Self::Odd(answer) => write!(f, "the device answers what is no answer: {answer}"),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}
+
+/// A device under test.
+///
+/// # Errors
+/// Every method: [`Trouble`], after which no other call is of use.
+#[expect(clippy::missing_errors_doc, reason = "said once, at the trait")]
+pub trait Dut {
+    /// What it is.
+    fn about(&self) -> &About;
+
+    /// Reads `width` bytes (1, 2, 4 or 8) of a register page.
+    fn read(&mut self, bar: Bar, offset: u32, width: u8) -> Result<u64, Trouble>;
+
+    /// Writes the low `width` bytes (1, 2, 4 or 8) of `value` to a register page. What the device does on it has happened when this
+    /// returns, as far as the guest could tell.
+    fn write(&mut self, bar: Bar, offset: u32, width: u8, value: u64) -> Result<(), Trouble>;
+
+    /// Copies guest memory; `pa` and the length lie in the suite's region.
+    fn load(&mut self, pa: u64, into: &mut [u8]) -> Result<(), Trouble>;
+
+    /// Stores to guest memory; `pa` and the length lie in the suite's region.
+    fn store(&mut self, pa: u64, bytes: &[u8]) -> Result<(), Trouble>;
+
+    /// A frame reaches the device from its wire. It may take it at once, later, or not at all.
+    fn offer(&mut self, frame: &[u8]) -> Result<(), Trouble>;
+
+    /// Waits until the device has done all that it does by itself, and adds what it did since the last call, oldest first.
+    fn settle(&mut self, seen: &mut Vec<Seen>) -> Result<(), Trouble>;
+
+    /// The link goes up or down.
+    fn link(&mut self, up: bool) -> Result<(), Trouble>;
+
+    /// Resets the function as a bus reset does, and sets it up again as at the start. Guest memory keeps its bytes.
+    fn reset(&mut self) -> Result<(), Trouble>;
+
+    /// Switches bus mastering on or off.
+    fn bus_master(&mut self, on: bool) -> Result<(), Trouble>;
+
+    /// The conversation so far in the device's own words, from which it can be repeated; empty where there are none.
+    fn script(&self) -> String;
+}

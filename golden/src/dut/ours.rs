@@ -1,0 +1,133 @@
+//! One of our own models behind the same face as everybody else's: what the suite says of it through the face must be what it says
+//! when it looks inside.
+
+use super::{About, Dut, Seen, Trouble};
+use model::host::DmaFault;
+use model::machine::{BASE, System};
+use model::memory::Memory;
+use spec::event::{Bar, Effect, GuestView, Stimulus, Tap};
+use spec::profile::Profile;
+
+/// Bytes of its guest memory.
+const BYTES: usize = 1 << 20;
+/// Steps that it may take until it is taken to hang.
+const STEPS: u32 = 10_000_000;
+
+/// What it did since it was last asked.
+#[derive(Debug, Default)]
+struct Record(Vec<Seen>);
+
+impl Tap for Record {
+    fn stimulus(&mut self, _: Stimulus<'_>, _: &dyn GuestView) {}
+    fn effect(&mut self, effect: Effect<'_>, _: &dyn GuestView) {
+        match effect {
+            Effect::Transmit { frame, .. } => self.0.push(Seen::Sent(frame.to_vec())),
+            Effect::Vector { index } => self.0.push(Seen::Vector(index)),
+            Effect::Intx { asserted } => self.0.push(Seen::Line(asserted)),
+            _ => {}
+        }
+    }
+}
+
+/// A model in software.
+#[derive(Debug)]
+pub struct Ours {
+    about: About,
+    system: System,
+    record: Record,
+}
+
+impl Ours {
+    /// A device of `profile` at power-on, built with address `mac`.
+    pub fn new(profile: &'static Profile, mac: [u8; 6]) -> Self {
+        let system = System::new(profile, Memory::new(&[(BASE, BYTES)]), mac);
+        let about = About {
+            name: format!("model {}", profile.name),
+            identity: format!("vnic {}", env!("CARGO_PKG_VERSION")),
+            version: "0.0".into(),
+            base: BASE,
+            bytes: BYTES,
+            mac,
+            vectors: if profile.msix { profile.limits.vectors.into() } else { 0 },
+        };
+        Self { about, system, record: Record::default() }
+    }
+}
+
+/// The suite keeps to its region, so an access outside is its own fault.
+fn outside(fault: &DmaFault) -> Trouble {
+    Trouble::Odd(format!("{fault:?} is no memory of the guest's"))
+}
+
+impl Dut for Ours {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn read(&mut self, bar: Bar, offset: u32, width: u8) -> Result<u64, Trouble> {
+        let mut value = 0;
+        for at in (0..u32::from(width.max(4))).step_by(4) {
+            let word = self.system.guest_read(bar, (offset & !3) + at, &mut self.record);
+            let word = word.ok_or_else(|| Trouble::Hangs(format!("read of {bar:?} {offset:#x}")))?;
+            value |= u64::from(word) << (8 * at);
+        }
+        Ok(if width < 4 { value >> (8 * (offset & 3)) & ((1 << (8 * u32::from(width))) - 1) } else { value })
+    }
+
+    fn write(&mut self, bar: Bar, offset: u32, width: u8, value: u64) -> Result<(), Trouble> {
+        // A write of less than a register is not one: nothing is done.
+        for at in (0..u32::from(width) & !3).step_by(4) {
+            let word = (value >> (8 * at)) as u32;
+            if !self.system.guest_write(bar, offset + at, word, &mut self.record) {
+                return Err(Trouble::Hangs(format!("write of {bar:?} {offset:#x}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, pa: u64, into: &mut [u8]) -> Result<(), Trouble> {
+        self.system.memory().read(pa, into).map_err(|fault| outside(&fault))
+    }
+
+    fn store(&mut self, pa: u64, bytes: &[u8]) -> Result<(), Trouble> {
+        self.system.guest_store(pa, bytes, &mut self.record).map_err(|fault| outside(&fault))
+    }
+
+    fn offer(&mut self, frame: &[u8]) -> Result<(), Trouble> {
+        self.system.offer(frame, &mut self.record);
+        Ok(())
+    }
+
+    fn settle(&mut self, seen: &mut Vec<Seen>) -> Result<(), Trouble> {
+        if self.system.run_devices(STEPS, &mut self.record) {
+            return Err(Trouble::Hangs("it never comes to rest".into()));
+        }
+        seen.append(&mut self.record.0);
+        Ok(())
+    }
+
+    fn link(&mut self, up: bool) -> Result<(), Trouble> {
+        self.system.set_link(up, &mut self.record);
+        Ok(())
+    }
+
+    fn reset(&mut self) -> Result<(), Trouble> {
+        self.system.function_reset(&mut self.record);
+        self.system.enable_msix();
+        Ok(())
+    }
+
+    fn bus_master(&mut self, on: bool) -> Result<(), Trouble> {
+        const COMMAND: usize = 4;
+        const BUS_MASTER: u8 = 4;
+        let mut command = [0; 2];
+        self.system.config_read(COMMAND, &mut command);
+        command[0] = if on { command[0] | BUS_MASTER } else { command[0] & !BUS_MASTER };
+        self.system.config_write(COMMAND, &command);
+        Ok(())
+    }
+
+    fn script(&self) -> String {
+        String::new()
+    }
+}

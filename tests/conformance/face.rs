@@ -1,0 +1,43 @@
+//! Our own software device behind the face of a device under test: the suite says of it from outside what it says from inside.
+
+use golden::dut::{Dut, Ours};
+use model::mutant::Planted;
+use spec::profile::{Deviation, Deviations, Profile};
+use vnic::case::{Outcome, Subject, all, run_case};
+use vnic::rig::PERMANENT;
+
+fn from_outside(profile: &'static Profile, device: &'static Profile) -> Vec<(&'static str, Outcome)> {
+    let mut make = || Ok(Box::new(Ours::new(device, PERMANENT)) as Box<dyn Dut>);
+    let run = |case| run_case(case, profile, profile, Planted::NONE, Subject::Theirs(&mut make));
+    let mut run = run;
+    all().map(|case| (case.id, run(case))).collect()
+}
+
+#[test]
+fn every_claim_that_can_be_judged_from_outside_holds() {
+    let outcomes = from_outside(&Profile::REFERENCE, &Profile::REFERENCE);
+    for (case, outcome) in &outcomes {
+        assert!(outcome.is_clean() && outcome.trouble.is_none(), "{case}: {outcome:#?}");
+    }
+    let judged = outcomes.iter().filter(|(_, outcome)| outcome.skipped.is_empty()).count();
+    assert!(judged * 2 > outcomes.len(), "only {judged} of {} cases could be judged", outcomes.len());
+}
+
+#[test]
+fn a_wrong_device_is_found_out_from_outside() {
+    static WRONG: &[(Profile, &str)] = &[
+        (wrong(Deviation::EcrReadsZero), "VMX-REG-013"),
+        (wrong(Deviation::ResetForgetsShared), "VMX-LIF-003"),
+        (wrong(Deviation::ZeroVlanTableDrops), "VMX-FLT-004"),
+        (wrong(Deviation::QueueStatusSilent), "VMX-EVT-004"),
+        (wrong(Deviation::CmdReadRecomputes), "VMX-CMD-002"),
+    ];
+    for (device, clause) in WRONG {
+        let outcomes = from_outside(&Profile::REFERENCE, device);
+        assert!(outcomes.iter().any(|(_, outcome)| outcome.broke(clause)), "{clause}: {:?}", device.deviations);
+    }
+}
+
+const fn wrong(deviation: Deviation) -> Profile {
+    Profile { deviations: Deviations::NONE.with(deviation), ..Profile::REFERENCE }
+}

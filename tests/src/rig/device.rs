@@ -1,0 +1,384 @@
+//! The device behind a bench: one of our models with everything visible, or somebody else's behind the face of a [`Dut`].
+
+use super::watch::{Seen, Watch};
+use golden::dut::{self, Dut, Trouble};
+use model::machine::{Action, Machine, ROUNDS, System};
+use model::memory::Memory;
+use spec::event::Bar;
+use std::cell::{OnceCell, RefCell};
+
+/// One of our models, and who watches it.
+#[derive(Clone, Debug)]
+pub struct Inside {
+    /// The machine; its own driver stays idle.
+    pub machine: Machine,
+    /// Who watches.
+    pub watch: Watch,
+    stuck: Option<&'static str>,
+}
+
+impl Inside {
+    pub(super) fn new(machine: Machine, watch: Watch) -> Self {
+        Self { machine, watch, stuck: None }
+    }
+
+    /// Does one thing that can happen.
+    pub fn act(&mut self, action: Action) {
+        self.machine.act(action, &mut self.watch);
+    }
+
+    /// One step of every part of the adapter.
+    fn push(&mut self) {
+        let mut actions = Vec::new();
+        self.machine.actions(&mut actions);
+        for action in actions {
+            if matches!(action, Action::Phase | Action::Adapter(_)) {
+                self.machine.act(action, &mut self.watch);
+            }
+        }
+    }
+
+    /// Until the vCPUs run: a command on the adapter blocks them.
+    fn wait(&mut self) {
+        for _ in 0..ROUNDS {
+            if self.machine.system.vcpus_run() {
+                return;
+            }
+            self.push();
+        }
+        self.stuck.get_or_insert("a command never ended");
+    }
+
+    fn write(&mut self, bar: Bar, offset: u32, value: u32) {
+        let mut tries = 0;
+        while !self.machine.system.guest_write(bar, offset, value, &mut self.watch) {
+            self.push();
+            tries += 1;
+            if tries > ROUNDS {
+                self.stuck.get_or_insert("a register write never found room");
+                return;
+            }
+        }
+        self.wait();
+    }
+
+    fn read(&mut self, bar: Bar, offset: u32) -> u32 {
+        self.wait();
+        let value = self.machine.system.guest_read(bar, offset, &mut self.watch);
+        value.unwrap_or_else(|| {
+            self.stuck.get_or_insert("a register read never completed");
+            0
+        })
+    }
+
+    fn settle(&mut self) {
+        if !self.machine.settle(&mut self.watch, ROUNDS) {
+            self.stuck.get_or_insert("the machine never came to rest");
+        }
+    }
+}
+
+/// Somebody else's device: seen from outside, with a copy of guest memory that is taken when it is asked for.
+pub struct Foreign {
+    dut: RefCell<Box<dyn Dut>>,
+    /// The region of guest memory that is looked at, as it is now; empty when it may have changed.
+    now: OnceCell<Memory>,
+    /// The same as it was when the record was last taken, with what the guest stored since.
+    before: Memory,
+    base: u64,
+    bytes: usize,
+    seen: Vec<Seen>,
+    trouble: RefCell<Option<Trouble>>,
+}
+
+impl std::fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Foreign({}, {:?})", self.dut.borrow().about().name, self.trouble.borrow())
+    }
+}
+
+impl Foreign {
+    /// `dut` with `bytes` of its guest memory, all of them `poison`.
+    pub(super) fn new(dut: Box<dyn Dut>, bytes: usize, poison: u8) -> Self {
+        let base = dut.about().base;
+        let mut before = Memory::new(&[(base, bytes)]);
+        let foreign = Self {
+            dut: RefCell::new(dut),
+            now: OnceCell::new(),
+            before: Memory::default(),
+            base,
+            bytes,
+            seen: Vec::new(),
+            trouble: RefCell::new(None),
+        };
+        if let Ok(all) = before.bytes_mut(base, bytes) {
+            all.fill(poison);
+            foreign.ask(|dut| dut.store(base, all));
+        }
+        Self { before, ..foreign }
+    }
+
+    /// Asks the device; after the first trouble nothing is asked any more.
+    fn ask<T: Default>(&self, question: impl FnOnce(&mut dyn Dut) -> Result<T, Trouble>) -> T {
+        if self.trouble.borrow().is_some() {
+            return T::default();
+        }
+        question(&mut **self.dut.borrow_mut()).unwrap_or_else(|trouble| {
+            *self.trouble.borrow_mut() = Some(trouble);
+            T::default()
+        })
+    }
+
+    /// As [`Foreign::ask`], of something that may change guest memory.
+    fn tell<T: Default>(&mut self, order: impl FnOnce(&mut dyn Dut) -> Result<T, Trouble>) -> T {
+        self.now.take();
+        self.ask(order)
+    }
+
+    fn memory(&self) -> &Memory {
+        self.now.get_or_init(|| {
+            let mut memory = self.before.clone();
+            if let Ok(bytes) = memory.bytes_mut(self.base, self.bytes) {
+                self.ask(|dut| dut.load(self.base, bytes));
+            }
+            memory
+        })
+    }
+
+    fn load(&self, pa: u64, into: &mut [u8]) -> bool {
+        let end = self.base + self.bytes as u64;
+        let inside = pa >= self.base && pa.checked_add(into.len() as u64).is_some_and(|last| last <= end);
+        match self.now.get() {
+            _ if !inside => return false,
+            Some(memory) => into.copy_from_slice(memory.bytes(pa, into.len()).unwrap_or_default()),
+            None => self.ask(|dut| dut.load(pa, into)),
+        }
+        true
+    }
+
+    fn store(&mut self, pa: u64, bytes: &[u8]) -> bool {
+        let Ok(copy) = self.before.bytes_mut(pa, bytes.len()) else { return false };
+        copy.copy_from_slice(bytes);
+        if let Some(copy) = self.now.get_mut().and_then(|now| now.bytes_mut(pa, bytes.len()).ok()) {
+            copy.copy_from_slice(bytes);
+        }
+        self.ask(|dut| dut.store(pa, bytes));
+        true
+    }
+
+    fn settle(&mut self) {
+        let mut news = Vec::new();
+        self.tell(|dut| dut.settle(&mut news));
+        self.seen.extend(news.into_iter().map(|seen| match seen {
+            dut::Seen::Sent(frame) => Seen::Sent(0, frame),
+            dut::Seen::Vector(vector) => Seen::Vector(vector),
+            dut::Seen::Line(asserted) => Seen::Line(asserted),
+        }));
+    }
+
+    /// Where memory is not as it was, a run of bytes an entry.
+    fn changes(&self) -> Vec<(u64, usize)> {
+        let (before, now) = (&self.before, self.memory());
+        let (Ok(before), Ok(now)) = (before.bytes(self.base, self.bytes), now.bytes(self.base, self.bytes)) else {
+            return Vec::new();
+        };
+        let mut runs: Vec<(u64, usize)> = Vec::new();
+        for (at, _) in before.iter().zip(now).enumerate().filter(|(_, (old, new))| old != new) {
+            let pa = self.base + at as u64;
+            match runs.last_mut() {
+                Some((start, len)) if *start + *len as u64 == pa => *len += 1,
+                _ => runs.push((pa, 1)),
+            }
+        }
+        runs
+    }
+}
+
+/// The device behind a bench.
+#[derive(Debug)]
+pub enum Device {
+    /// One of our models.
+    Ours(Box<Inside>),
+    /// Somebody else's.
+    Theirs(Box<Foreign>),
+}
+
+/// What a device holds, as far as one can look: equal states answer alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// All of it.
+    Whole(Box<System>),
+    /// Guest memory and the registers that may be read without a consequence.
+    Visible(Memory, Vec<u32>),
+}
+
+impl Device {
+    /// One of our models.
+    ///
+    /// # Panics
+    /// When it is somebody else's: a case that looks inside says so by `Need::Inside`, and is not run then.
+    pub fn inside(&mut self) -> &mut Inside {
+        match self {
+            Self::Ours(inside) => inside,
+            Self::Theirs(foreign) => panic!("{foreign:?} cannot be looked into"),
+        }
+    }
+
+    /// As [`Device::inside`].
+    ///
+    /// # Panics
+    /// As [`Device::inside`].
+    pub fn system(&self) -> &System {
+        match self {
+            Self::Ours(inside) => &inside.machine.system,
+            Self::Theirs(foreign) => panic!("{foreign:?} cannot be looked into"),
+        }
+    }
+
+    /// Guest memory.
+    pub fn memory(&self) -> &Memory {
+        match self {
+            Self::Ours(inside) => inside.machine.system.memory(),
+            Self::Theirs(foreign) => foreign.memory(),
+        }
+    }
+
+    /// Copies guest memory; false outside it.
+    pub fn load(&self, pa: u64, into: &mut [u8]) -> bool {
+        match self {
+            Self::Ours(inside) => {
+                let found = inside.machine.system.memory().bytes(pa, into.len());
+                found.map(|bytes| into.copy_from_slice(bytes)).is_ok()
+            }
+            Self::Theirs(foreign) => foreign.load(pa, into),
+        }
+    }
+
+    /// Stores to guest memory; false outside it.
+    pub fn store(&mut self, pa: u64, bytes: &[u8]) -> bool {
+        match self {
+            Self::Ours(inside) => inside.machine.system.guest_store(pa, bytes, &mut inside.watch).is_ok(),
+            Self::Theirs(foreign) => foreign.store(pa, bytes),
+        }
+    }
+
+    /// Reads a register.
+    pub fn read(&mut self, bar: Bar, offset: u32) -> u32 {
+        match self {
+            Self::Ours(inside) => inside.read(bar, offset),
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.read(bar, offset, 4)) as u32,
+        }
+    }
+
+    /// Writes a register, waiting for room and for the command that it may start.
+    pub fn write(&mut self, bar: Bar, offset: u32, value: u32) {
+        match self {
+            Self::Ours(inside) => inside.write(bar, offset, value),
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.write(bar, offset, 4, u64::from(value))),
+        }
+    }
+
+    /// Lets everything happen that can.
+    pub fn settle(&mut self) {
+        match self {
+            Self::Ours(inside) => inside.settle(),
+            Self::Theirs(foreign) => foreign.settle(),
+        }
+    }
+
+    /// A frame reaches the uplink.
+    pub fn offer(&mut self, frame: &[u8]) {
+        match self {
+            Self::Ours(inside) => inside.machine.system.offer(frame, &mut inside.watch),
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.offer(frame)),
+        }
+    }
+
+    /// The link goes up or down.
+    pub fn link(&mut self, up: bool) {
+        match self {
+            Self::Ours(inside) => inside.machine.system.set_link(up, &mut inside.watch),
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.link(up)),
+        }
+    }
+
+    /// A bus reset, and what the kernel sets up behind it.
+    pub fn function_reset(&mut self) {
+        match self {
+            Self::Ours(inside) => {
+                inside.machine.system.function_reset(&mut inside.watch);
+                inside.machine.system.enable_msix();
+            }
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.reset()),
+        }
+    }
+
+    /// What it did since the last call, as far as known: a foreign one tells sooner or later, when it is let settle.
+    pub fn seen(&self) -> &[Seen] {
+        match self {
+            Self::Ours(inside) => &inside.watch.seen,
+            Self::Theirs(foreign) => &foreign.seen,
+        }
+    }
+
+    /// Takes the record. Of a foreign device it holds the places of guest memory that have changed.
+    pub fn take_seen(&mut self) -> Vec<Seen> {
+        match self {
+            Self::Ours(inside) => core::mem::take(&mut inside.watch.seen),
+            Self::Theirs(foreign) => {
+                foreign.settle();
+                let writes = foreign.changes().into_iter().map(|(pa, len)| Seen::Write(pa, len));
+                let mut all = core::mem::take(&mut foreign.seen);
+                all.extend(writes);
+                foreign.before = foreign.memory().clone();
+                all
+            }
+        }
+    }
+
+    /// Whether it wrote guest memory since the record was last taken.
+    pub fn wrote(&self) -> bool {
+        match self {
+            Self::Ours(inside) => inside.watch.seen.iter().any(|seen| matches!(seen, Seen::Write(..))),
+            Self::Theirs(foreign) => !foreign.changes().is_empty(),
+        }
+    }
+
+    /// What it holds.
+    pub fn state(&mut self, registers: &[(Bar, u32)]) -> State {
+        match self {
+            Self::Ours(inside) => State::Whole(Box::new(inside.machine.system.clone())),
+            Self::Theirs(_) => {
+                let values = registers.iter().map(|&(bar, offset)| self.read(bar, offset)).collect();
+                State::Visible(self.memory().clone(), values)
+            }
+        }
+    }
+
+    /// What one of our models did not get done.
+    pub fn stuck(&self) -> Option<&'static str> {
+        match self {
+            Self::Ours(inside) => inside.stuck,
+            Self::Theirs(_) => None,
+        }
+    }
+
+    /// What ended the conversation with somebody else's, and how to repeat it.
+    pub fn trouble(&self) -> Option<(Trouble, String)> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Theirs(foreign) => {
+                let trouble = foreign.trouble.borrow().clone()?;
+                Some((trouble, foreign.dut.borrow().script()))
+            }
+        }
+    }
+
+    /// The conversation so far in a foreign device's own words.
+    pub fn script(&self) -> String {
+        match self {
+            Self::Ours(_) => String::new(),
+            Self::Theirs(foreign) => foreign.dut.borrow().script(),
+        }
+    }
+}
