@@ -12,6 +12,8 @@ pub enum Schema {
     Diff,
     /// Of `conform --json`.
     Conform,
+    /// Of `list --json`.
+    List,
     /// Of `lint --json`.
     Lint,
     /// Of `replay --json` on a trace.
@@ -24,6 +26,7 @@ pub fn fits(value: &Value, schema: Schema) {
         Schema::Verify => include_str!("../schema/verify-1.json"),
         Schema::Diff => include_str!("../schema/diff-1.json"),
         Schema::Conform => include_str!("../schema/conform-1.json"),
+        Schema::List => include_str!("../schema/list-1.json"),
         Schema::Lint => include_str!("../schema/lint-1.json"),
         Schema::Trace => include_str!("../schema/trace-1.json"),
     };

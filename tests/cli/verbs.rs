@@ -4,6 +4,7 @@ use crate::schema::{Schema, fits};
 use crate::{prints, recorded, vnic};
 use model::mutant::Mutant;
 use pretty_assertions::assert_eq;
+use serde_json::Value;
 use spec::clause::ALL;
 use spec::profile::{Deviation, Profile};
 use std::path::PathBuf;
@@ -87,9 +88,22 @@ fn lists_hold_a_line_for_each_row_of_their_table() {
 }
 
 #[test]
+fn the_catalogue_fits_its_schema_and_every_clause_of_a_case_has_one() {
+    let catalogue: Value = serde_json::from_str(&prints(&["list", "--json"])).expect("JSON");
+    fits(&catalogue, Schema::List);
+    let clauses = catalogue["clauses"].as_array().expect("rows");
+    assert_eq!(clauses.len(), ALL.len());
+    for clause in clauses.iter().filter(|clause| clause["judge"] == "case") {
+        assert!(!clause["cases"].as_array().expect("names").is_empty(), "{clause}");
+    }
+    let faults = catalogue["faults"].as_array().expect("rows");
+    assert!(faults.iter().all(|row| row["reason"].is_null() != row["cases"].as_array().expect("names").is_empty()));
+}
+
+#[test]
 fn every_list_is_in_the_list_of_all() {
     let all = prints(&["list"]);
-    for list in ["cases", "clauses", "devices", "profiles", "deviations", "mutants"] {
+    for list in ["cases", "faults", "clauses", "devices", "profiles", "deviations", "mutants"] {
         assert!(all.starts_with(&format!("{list}\n")) || all.contains(&format!("\n\n{list}\n")), "{list}");
         for line in prints(&["list", &format!("--{list}")]).lines() {
             assert!(all.contains(&format!("\n  {line}\n")), "{line}");
@@ -101,7 +115,7 @@ fn every_list_is_in_the_list_of_all() {
 fn the_specification_is_exported_in_each_format() {
     assert_eq!(prints(&["export"]), prints(&["export", "--format", "markdown"]));
     assert!(prints(&["export"]).contains("VMX-TX-008"));
-    let json: serde_json::Value = serde_json::from_str(&prints(&["export", "--format", "json"])).expect("JSON");
+    let json: Value = serde_json::from_str(&prints(&["export", "--format", "json"])).expect("JSON");
     assert!(json.as_object().is_some_and(|tables| !tables.is_empty()));
     assert!(prints(&["export", "--format", "c"]).contains("#define VMXNET3_CMD_ACTIVATE_DEV"));
 

@@ -1,5 +1,6 @@
 //! The conformance suite against the project's own device: every claim holds, every clause has a case, and every case can fail.
 
+mod alike;
 mod face;
 mod negative;
 mod versions;

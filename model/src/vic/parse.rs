@@ -61,11 +61,9 @@ impl Packet {
             let length = match found.protocol {
                 // Hop-by-hop options, routing, destination options: eights of bytes beyond the first.
                 0 | 43 | 60 => 8 + 8 * usize::from(*extension.get(1)?),
-                // Authentication: fours of bytes beyond the first two.
-                51 => 8 + 4 * usize::from(*extension.get(1)?),
-                // A fragment header without offset and more to come leaves the packet whole.
+                // Whether a fragment is whole all the same (RFC 6946) is not looked at; authentication ends the walk.
                 44 => {
-                    found.fragment |= be16(extension, 2)? & !6 != 0;
+                    found.fragment = true;
                     8
                 }
                 _ => break,

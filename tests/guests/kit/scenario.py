@@ -34,8 +34,8 @@ class Group:
 
 PLAIN = Group("plain")
 PAIRS2 = Group("2 pairs", smp=2, any_kernel_will_do=True)
-PAIRS4 = Group("4 pairs", smp=4, memory_mib=512)
-INTX = Group("intx", append="pci=nomsi")
+PAIRS4 = Group("4 pairs", smp=4, memory_mib=512, any_kernel_will_do=True)
+INTX = Group("intx", append="pci=nomsi", any_kernel_will_do=True)
 FILTERS = Group("filters", wire="peer", any_kernel_will_do=True)
 SWITCHING = Group("switching")
 MOVING = Group("moving", wire="hosts")

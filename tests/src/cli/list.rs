@@ -3,8 +3,10 @@
 use super::table::{indented, lines};
 use super::{Answer, Out, Run, Trouble};
 use crate::case::{self, Case};
+use crate::vmxnet3::bad;
 use model::mutant::{Mutant, Place};
-use spec::clause::ALL;
+use serde::Serialize;
+use spec::clause::{ALL, Clause};
 use spec::profile::{Deviation, Offer, Profile};
 
 /// The devices that a guest or a hypervisor can meet here.
@@ -30,6 +32,12 @@ pub struct Args {
     /// Cases: name, what it needs beyond registers, memory, wire and interrupts, and the clauses that it claims
     #[arg(long, group = "what")]
     cases: bool,
+    /// Known faults of such devices, a row of the table of bad inputs each: the cases that judge it, or why none can
+    #[arg(long, group = "what")]
+    faults: bool,
+    /// Clauses with their sources and cases, cases and known faults as JSON, by the schema in tests/schema/list-1.json
+    #[arg(long, group = "what")]
+    json: bool,
     /// Devices: name and what it is
     #[arg(long, group = "what")]
     devices: bool,
@@ -43,14 +51,19 @@ pub struct Args {
 
 impl Run for Args {
     fn run(self, out: &mut Out<'_>) -> Result<Answer, Trouble> {
-        let lists: [List; 6] = [
+        let lists: [List; 7] = [
             (self.clauses, "clauses", clauses),
             (self.cases, "cases", cases),
+            (self.faults, "faults", faults),
             (self.devices, "devices", devices),
             (self.profiles, "profiles", profiles),
             (self.deviations, "deviations", deviations),
             (self.mutants, "mutants", mutants),
         ];
+        if self.json {
+            out.json(&Catalogue::whole())?;
+            return Ok(Answer::Holds);
+        }
         if let Some((_, _, list)) = lists.iter().find(|(asked, ..)| *asked) {
             out.text(&list())?;
             return Ok(Answer::Holds);
@@ -64,9 +77,8 @@ impl Run for Args {
 }
 
 fn clauses() -> String {
-    let row = |clause: &spec::clause::Clause| {
-        [clause.id, clause.strength.name(), clause.judge.name(), clause.sentence].map(String::from)
-    };
+    let row =
+        |clause: &Clause| [clause.id, clause.strength.name(), clause.judge.name(), clause.sentence].map(String::from);
     lines(&ALL.iter().map(row).collect::<Vec<_>>())
 }
 
@@ -77,6 +89,74 @@ fn cases() -> String {
         [case.id.to_string(), needs, case.clauses.join(" ")]
     };
     lines(&case::all().map(row).collect::<Vec<_>>())
+}
+
+fn faults() -> String {
+    let judged = bad::ROWS.iter().map(|(row, cases)| [row.to_string(), cases.join(" ")]);
+    let elsewhere = bad::ELSEWHERE.iter().map(|(row, reason)| [row.to_string(), format!("no case: {reason}")]);
+    let mut rows: Vec<_> = judged.chain(elsewhere).collect();
+    rows.sort();
+    lines(&rows)
+}
+
+/// What there is to judge by, as JSON.
+#[derive(Serialize)]
+struct Catalogue {
+    schema: u32,
+    clauses: Vec<ClauseRow>,
+    cases: Vec<CaseRow>,
+    faults: Vec<FaultRow>,
+}
+
+#[derive(Serialize)]
+struct ClauseRow {
+    id: &'static str,
+    strength: &'static str,
+    judge: &'static str,
+    sentence: &'static str,
+    source: &'static str,
+    cases: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct CaseRow {
+    case: &'static str,
+    needs: Vec<&'static str>,
+    clauses: &'static [&'static str],
+}
+
+#[derive(Serialize)]
+struct FaultRow {
+    row: &'static str,
+    cases: &'static [&'static str],
+    reason: Option<&'static str>,
+}
+
+impl Catalogue {
+    fn whole() -> Self {
+        let claiming = |id| case::all().filter(|case| case.clauses.contains(&id)).map(|case| case.id).collect();
+        let clause = |clause: &Clause| ClauseRow {
+            id: clause.id,
+            strength: clause.strength.name(),
+            judge: clause.judge.name(),
+            sentence: clause.sentence,
+            source: clause.source,
+            cases: claiming(clause.id),
+        };
+        let case = |case: &'static Case| CaseRow {
+            case: case.id,
+            needs: case.needs.iter().map(|need| need.reason()).collect(),
+            clauses: case.clauses,
+        };
+        let judged = bad::ROWS.iter().map(|&(row, cases)| FaultRow { row, cases, reason: None });
+        let elsewhere = bad::ELSEWHERE.iter().map(|&(row, reason)| FaultRow { row, cases: &[], reason: Some(reason) });
+        Self {
+            schema: 1,
+            clauses: ALL.iter().map(clause).collect(),
+            cases: case::all().map(case).collect(),
+            faults: judged.chain(elsewhere).collect(),
+        }
+    }
 }
 
 fn devices() -> String {

@@ -1,7 +1,7 @@
 //! The cases of VMXNET3, in the order in which one reads its specification.
 
 mod activation;
-mod bad;
+pub(crate) mod bad;
 mod capabilities;
 mod commands;
 mod data;
