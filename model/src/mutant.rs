@@ -43,6 +43,8 @@ mutants! {
     SwRxRqid = "sw-rx-rqid", Software, "VMX-RX-007";
     /// A frame that is longer than an entry of the RX data ring is copied there.
     SwRxDataOverrun = "sw-rx-data-overrun", Software, "VMX-V3-002";
+    /// The byte behind a frame is written, made of what memory held there.
+    SwRxStaleByte = "sw-rx-stale-byte", Software, "VMX-BAD-002";
     /// The upper half of a register's stride is the register.
     PlaneStrideAliases = "plane-stride-aliases", Plane, "VMX-REG-001";
     /// RESET_DEV forgets the version.

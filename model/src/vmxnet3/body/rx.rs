@@ -357,6 +357,12 @@ impl Inbox {
     ) {
         let buffer = self.buffers[number];
         self.visible = true;
+        if shared.planted.is(Mutant::SwRxStaleByte) {
+            let behind = buffer.addr.wrapping_add(buffer.len as u64);
+            let mut byte = [0];
+            let _ = host.read(behind, &mut byte);
+            let _ = host.write(behind, &[byte[0].wrapping_add(1)]);
+        }
         if host.write(buffer.addr, &self.delivered()[buffer.from..buffer.from + buffer.len]).is_err() {
             // The guest gets its buffers back, and is told that they hold nothing.
             self.fate = Fate::Unwritable;
