@@ -5,7 +5,7 @@
 
 use spec::position::RingIndex;
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::{MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RxStats, TxStats};
+use spec::vmxnet3::{MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RssFields, RxStats, TxStats};
 
 /// A TX queue as configured at activation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -79,9 +79,26 @@ pub struct Rss {
     pub table: Vec<u8>,
 }
 
+/// What a driver negotiated that the data path goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Interface {
+    /// Interface version that was in force at activation, 1 to 9.
+    pub version: u8,
+    /// What else is hashed over than [`Rss::hash_type`] says, version 4.
+    pub rss_fields: RssFields,
+}
+
+impl Default for Interface {
+    fn default() -> Self {
+        Self { version: 1, rss_fields: RssFields::DEFAULT }
+    }
+}
+
 /// Everything a data plane needs to work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Activation {
+    /// What the driver negotiated.
+    pub interface: Interface,
     /// TX queues, 1 to 8.
     pub tx: Vec<TxSetup>,
     /// RX queues, 1 to 8.
@@ -186,6 +203,8 @@ pub enum Request {
     Features(u64),
     /// Steer so from now on.
     Rss(Option<Box<Rss>>),
+    /// Hash over these from now on, where steering is on.
+    RssFields(RssFields),
     /// Tell counters and stop reasons of every queue.
     Counters,
     /// Raise a vector for an event.

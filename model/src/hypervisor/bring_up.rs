@@ -179,6 +179,7 @@ pub fn configure(
     let nothing = Filters::default();
     let filters = if planted.is(Mutant::MoveFiltersLost) { &nothing } else { &activation.filters };
     ops.extend(shadow.filters(filters));
+    shadow.interface = activation.interface;
     shadow.features(activation.features);
     ops.extend(shadow.rss(activation.rss.as_ref(), scratch));
     (ops, shadow)

@@ -8,17 +8,18 @@ use spec::vic::devcmd::{MAC_FILTERS, RSS_CPU_BYTES, RSS_KEY_BYTES, nic_hash, pac
 use spec::vic::{Devcmd, IntrReg, NicCfg, QpStats, RqReg, WqReg};
 use spec::vmxnet3::command::{QueueError, feature, rx_mode};
 use spec::vmxnet3::rx::hash_type;
-use spec::vmxnet3::{MAX_VECTORS, RxStats, TxStats};
+use spec::vmxnet3::{MAX_VECTORS, RssFields, RxStats, TxStats};
 
 use super::program::{Op, Program};
 use super::scratch::{self, Scratch};
 use super::tear_down;
-use crate::plane::{Filters, Progress, Reply, Request, Rss};
+use crate::plane::{Filters, Interface, Progress, Reply, Request, Rss};
 use crate::vic::Register;
 
 /// What the adapter was told last, and the configuration plane's copy of what it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shadow {
+    pub(super) interface: Interface,
     bits: u64,
     macs: Vec<[u8; 6]>,
     vlans: [u32; 128],
@@ -31,7 +32,8 @@ pub struct Shadow {
 impl Shadow {
     /// Of a fresh adapter that serves so many queues.
     pub fn new(tx_queues: u8, rx_queues: u8) -> Self {
-        Self { bits: 0, macs: Vec::new(), vlans: [0; 128], features: 0, rss: None, tx_queues, rx_queues }
+        let (interface, macs, vlans) = (Interface::default(), Vec::new(), [0; 128]);
+        Self { interface, bits: 0, macs, vlans, features: 0, rss: None, tx_queues, rx_queues }
     }
 
     /// The commands that lead from what is installed to these filters. Removals come first, so that there is room.
@@ -87,6 +89,12 @@ impl Shadow {
         }
         ops.extend(self.nic_cfg());
         ops
+    }
+
+    /// The command that makes the adapter hash over these fields too.
+    pub fn rss_fields(&mut self, fields: RssFields) -> Vec<Op> {
+        self.interface.rss_fields = fields;
+        self.nic_cfg()
     }
 
     fn nic_cfg(&self) -> Vec<Op> {
@@ -182,6 +190,7 @@ impl Program {
             Request::Filters(filters) => shadow.filters(filters),
             Request::Features(features) => shadow.features(*features),
             Request::Rss(rss) => shadow.rss(rss.as_deref(), scratch),
+            Request::RssFields(fields) => shadow.rss_fields(*fields),
             Request::Counters => counters(shadow),
             Request::Raise(vector) => raise(*vector),
         };

@@ -1,15 +1,15 @@
 //! The canonical form of a data plane that moves, and its bytes.
 
-use super::parts::{PlaneV1, PositionV1, RssV1, RxDataV1, RxQueueV1, TxQueueV1, VectorsV1, kind};
+use super::parts::{InterfaceV1, PlaneV1, PositionV1, RssV1, RxDataV1, RxQueueV1, TxQueueV1, VectorsV1, kind};
 use super::stream::{Part, Reader, RestoreError, Writer};
 use crate::plane::{
-    Activation, Filters, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
+    Activation, Filters, Interface, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
 };
 use spec::layout::Bytes;
 use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::{CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, MAX_VECTORS};
+use spec::vmxnet3::{CELL_BYTES, Command, DATA_ENTRY_MAX, DATA_ENTRY_STEP, MAX_VECTORS, RssFields};
 
 /// What moves between adapter and software: how the data plane was activated and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -81,7 +81,7 @@ pub(super) fn restore_vectors(saved: &VectorsV1) -> Result<[VectorProgress; MAX_
 
 /// Appends the parts of a data plane.
 pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress: &Progress) {
-    let Activation { tx, rx, rx_data, auto_mask, intx, mtu, max_rx_sg, features, filters, rss, mod_levels } =
+    let Activation { interface, tx, rx, rx_data, auto_mask, intx, mtu, max_rx_sg, features, filters, rss, mod_levels } =
         activation;
     let Progress { tx: tx_progress, rx: rx_progress, vectors } = progress;
     let Filters { mac, rx_mode, multicast, vlans } = filters;
@@ -100,6 +100,12 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
     plane.set_mod_levels(*mod_levels);
     writer.raw(kind::PLANE, 0, &plane.0);
 
+    if *interface != Interface::default() {
+        let mut saved = InterfaceV1::default();
+        saved.set_version(interface.version);
+        saved.set_rss_fields(interface.rss_fields.0);
+        writer.raw(kind::INTERFACE, 0, &saved.0);
+    }
     for (index, (setup, at)) in tx.iter().zip(tx_progress).enumerate() {
         let TxSetup { ring_pa, ring_size, comp_pa, comp_size, vector } = *setup;
         let TxProgress { next, comp, counters, stopped } = *at;
@@ -229,10 +235,6 @@ impl Builder {
         if plane.rx_queues() == 0 || plane.rx_queues() > limits.rx_queues {
             return Err(field(NAME, 0, "numRxQueues", plane.rx_queues()));
         }
-        // Which version was in force is not among what moves; the configuration plane has judged by it.
-        if !limits.mtus(profile.offer().version).contains(&plane.mtu()) {
-            return Err(field(NAME, 0, "mtu", plane.mtu()));
-        }
         if usize::from(plane.multicasts()) > MAX_MULTICASTS {
             return Err(field(NAME, 0, "mfTableLen", plane.multicasts()));
         }
@@ -241,6 +243,7 @@ impl Builder {
             return Err(field(NAME, 0, "rsvd", word));
         }
         let activation = Activation {
+            interface: Interface::default(),
             tx: Vec::with_capacity(usize::from(plane.tx_queues())),
             rx: Vec::with_capacity(usize::from(plane.rx_queues())),
             rx_data: Vec::new(),
@@ -260,6 +263,7 @@ impl Builder {
     /// Takes a part; false when it is none of a data plane's.
     pub(super) fn take(&mut self, part: &Part<'_>) -> Result<bool, RestoreError> {
         match part.kind {
+            kind::INTERFACE => self.interface(part)?,
             kind::TX_QUEUE => self.tx_queue(part)?,
             kind::RX_QUEUE => self.rx_queue(part)?,
             kind::RX_DATA => self.rx_data(part)?,
@@ -299,6 +303,35 @@ impl Builder {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// What was negotiated, before the queues: nothing that this profile does not grant to a driver of the version.
+    fn interface(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
+        const NAME: &str = "Interface";
+        let (profile, activation) = (self.profile, &mut self.canon.activation);
+        if part.index != 0 || !activation.tx.is_empty() || activation.interface != Interface::default() {
+            return Err(part.unknown());
+        }
+        let saved: InterfaceV1 = part.read()?;
+        let (version, fields) = (saved.version(), RssFields(saved.rss_fields()));
+        if !(1..=32).contains(&version) || version != 1 && profile.versions >> (version - 1) & 1 == 0 {
+            return Err(field(NAME, 0, "version", version));
+        }
+        let known = version >= Command::SetRssFields.since();
+        let default = fields == RssFields::DEFAULT;
+        // A part that says what is there without it would not be saved again.
+        let nothing = version == 1 && default;
+        if fields.granted(profile.answers.rss_fields) != fields || !default && !known || nothing {
+            return Err(field(NAME, 0, "GET_RSS_FIELDS", fields.0));
+        }
+        if let Some(&byte) = saved.pad().iter().find(|&&byte| byte != 0) {
+            return Err(field(NAME, 0, "pad", byte));
+        }
+        if saved.rsvd() != 0 {
+            return Err(field(NAME, 0, "rsvd", saved.rsvd()));
+        }
+        activation.interface = Interface { version, rss_fields: fields };
+        Ok(())
     }
 
     fn tx_queue(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
@@ -409,9 +442,12 @@ impl Builder {
 
     /// The whole, once nothing is missing.
     pub(super) fn finish(self) -> Result<Canon, RestoreError> {
-        let Self { plane, canon, vectors, vlans, .. } = self;
+        let Self { profile, plane, canon, vectors, vlans } = self;
         let missing = |part, index: usize| Err(RestoreError::Missing { part, index: index as u16 });
-        let Activation { tx, rx, filters, rss, .. } = &canon.activation;
+        let Activation { interface, tx, rx, filters, rss, mtu, .. } = &canon.activation;
+        if !profile.limits.mtus(interface.version).contains(mtu) {
+            return Err(field("Plane", 0, "mtu", *mtu));
+        }
         if tx.len() != usize::from(plane.tx_queues()) {
             return missing("TxQueue", tx.len());
         }

@@ -202,6 +202,20 @@ spec::layout! {
     }
 }
 
+spec::layout! {
+    /// What the data path goes by of what was negotiated; a saved state without this part has version 1 and hashes over TCP alone.
+    pub struct InterfaceV1([u8; 16]) = "Interface" {
+        /// Interface version that was in force at activation.
+        [0..1] version, set_version: u8;
+        /// Zero.
+        [1..4] pad, set_pad: [u8; 3];
+        /// RSS fields in force.
+        [4..8] rss_fields, set_rss_fields: u32 = "GET_RSS_FIELDS";
+        /// Zero.
+        [8..16] rsvd, set_rsvd: u64;
+    }
+}
+
 /// Kinds of parts, in the order in which they stand.
 pub mod kind {
     /// [`PlaneV1`](super::PlaneV1).
@@ -220,6 +234,8 @@ pub mod kind {
     pub const RSS: u16 = 7;
     /// [`RxDataV1`](super::RxDataV1), of an RX queue that has one.
     pub const RX_DATA: u16 = 8;
+    /// [`InterfaceV1`](super::InterfaceV1), where it says something else than its absence.
+    pub const INTERFACE: u16 = 9;
     /// [`ControlV1`](super::ControlV1); with [`FUNCTION`] before a data plane's parts, or before [`VECTORS`] alone.
     pub const CONTROL: u16 = 16;
     /// [`FunctionV1`](super::FunctionV1).

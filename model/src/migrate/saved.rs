@@ -134,9 +134,6 @@ impl Saved {
                 let [a, b, c, d, e, f] = canon.activation.filters.mac;
                 return Err(field("Plane", 0, "mac", u64::from_be_bytes([0, 0, a, b, c, d, e, f])));
             }
-            if !profile.limits.mtus(plane.version).contains(&canon.activation.mtu) {
-                return Err(field("Plane", 0, "mtu", canon.activation.mtu));
-            }
             plane.activation = Some(canon.activation);
             canon.progress
         } else {

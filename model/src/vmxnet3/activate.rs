@@ -4,7 +4,7 @@
 //! Sources: vmxnet3_defs.h for the layout; linux vmxnet3_drv.c, vmxnet3_setup_driver_shared, for what drivers fill in.
 
 use crate::host::Host;
-use crate::plane::{Activation, Filters, Rss, RxDataRing, RxSetup, TxSetup};
+use crate::plane::{Activation, Filters, Interface, Rss, RxDataRing, RxSetup, TxSetup};
 use core::ops::RangeInclusive;
 use spec::layout::{Bytes, Declared};
 use spec::profile::{Deviation, Limits, Profile};
@@ -49,8 +49,10 @@ fn part<T: Declared>(bytes: &[u8], offset: u64) -> Option<T> {
 pub(super) struct Asked<'p> {
     /// What the device is built as.
     pub profile: &'p Profile,
-    /// Interface version in force.
-    pub version: u8,
+    /// What was negotiated.
+    pub interface: Interface,
+    /// The RX data ring is looked for, whatever the version: a planted bug.
+    pub any_version: bool,
     /// MTUs that this version allows, bytes.
     pub mtus: RangeInclusive<u32>,
     /// Where the shared area lies.
@@ -63,7 +65,7 @@ pub(super) struct Asked<'p> {
 
 /// The configuration in the shared area, or none if any of it is not allowed.
 pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configuration> {
-    let &Asked { profile, version, ref mtus, shared_pa, mac, magic } = asked;
+    let &Asked { profile, interface, any_version, ref mtus, shared_pa, mac, magic } = asked;
     if shared_pa == 0 {
         return None;
     }
@@ -87,13 +89,14 @@ pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configurat
     let rx_setups = (tx..tx + rx).map(|i| rx_queue(limits, table + QUEUE_DESC_BYTES * u64::from(i), host));
     let (rx_setups, mut rx_data): (Vec<_>, Vec<_>) = rx_setups.collect::<Option<Vec<_>>>()?.into_iter().unzip();
     // Below version 3 the fields are reserved, and a driver may leave anything there.
-    if version < 3 || rx_data.iter().all(|ring| ring.entry_bytes == 0) {
+    if !any_version && interface.version < 3 || rx_data.iter().all(|ring| ring.entry_bytes == 0) {
         rx_data.clear();
     }
     let interrupts: IntrConf = part(&area, INTR_CONF_OFFSET)?;
     let filter: RxFilterConf = part(&area, RX_FILTER_OFFSET)?;
     let features = misc.upt_features() & FEATURES;
     let activation = Activation {
+        interface,
         tx: tx_setups,
         rx: rx_setups,
         rx_data,

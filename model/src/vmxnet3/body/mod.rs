@@ -214,6 +214,11 @@ impl Body {
                     activation.rss = rss.map(|rss| *rss);
                 }
             }
+            Request::RssFields(fields) => {
+                if let Some(activation) = &mut self.activation {
+                    activation.interface.rss_fields = fields;
+                }
+            }
             Request::Counters => {
                 let tx = self.tx.iter().map(|queue| (queue.at.counters, queue.at.stopped)).collect();
                 let rx = self.rx.iter().map(|queue| (queue.at.counters, queue.at.stopped)).collect();

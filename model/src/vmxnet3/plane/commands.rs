@@ -5,7 +5,7 @@ use super::told::put;
 use super::{Pending, Plane, REFUSED};
 use crate::host::Host;
 use crate::mutant::Mutant;
-use crate::plane::{Activation, Request};
+use crate::plane::{Activation, Interface, Request};
 use spec::profile::Deviation;
 use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
 use spec::vmxnet3::{Command, Lifecycle, RssFields};
@@ -75,6 +75,10 @@ impl Plane {
                     self.state.rss_fields = granted;
                     let whole = granted.0 & wanted.0 == wanted.0 || !self.planted.is(Mutant::PlaneFieldsRefused);
                     self.state.result = u32::from(!whole) * REFUSED;
+                    if let Some(activation) = self.state.activation.as_mut().filter(|a| a.interface.rss_fields != granted) {
+                        activation.interface.rss_fields = granted;
+                        return self.ask(Pending::Command(command), Request::RssFields(granted));
+                    }
                 }
                 None => self.state.result = REFUSED,
             },
@@ -91,10 +95,10 @@ impl Plane {
         }
         let was_active = self.is_active();
         let any_mtu = self.planted.is(Mutant::PlaneMtuAnyVersion);
-        let any_version = self.planted.is(Mutant::PlaneDataRingAnyVersion);
         let asked = activate::Asked {
             profile: self.profile,
-            version: if any_version { u8::MAX } else { self.state.version },
+            interface: Interface { version: self.state.version, rss_fields: self.state.rss_fields },
+            any_version: self.planted.is(Mutant::PlaneDataRingAnyVersion),
             mtus: self.profile.limits.mtus(if any_mtu { u8::MAX } else { self.state.version }),
             shared_pa: self.state.shared_pa,
             mac: self.state.mac,
