@@ -70,7 +70,7 @@ pub fn adapter_ops(data: &[u8]) {
 fn op(bytes: &mut Unstructured<'_>) -> arbitrary::Result<Op> {
     let pick: u64 = bytes.arbitrary()?;
     let mut dice = Dice::new(pick);
-    let bounds = Bounds { frame: 180, segmented: 300, fragments: 3, flows: 2 };
+    let bounds = Bounds { frame: 180, segmented: 300, fragments: 3, flows: 2, streams: false, tunnels: false };
     Ok(match bytes.int_in_range(0..=7u8)? {
         0 => Op::Switch {
             to: *bytes.choose(&[Side::Hardware, Side::Software])?,

@@ -16,9 +16,9 @@ pub fn saved_state(data: &[u8]) {
             saved.encode(profile, &mut again);
             assert_eq!(again, data);
         }
-        if let Ok(Handed { outside, frames }) = Handed::decode(profile.id, data) {
+        if let Ok(Handed { outside, later, frames }) = Handed::decode(profile.id, data) {
             again.clear();
-            Handed::encode(outside, &frames, profile.id, &mut again);
+            Handed::encode(outside, later, &frames, profile.id, &mut again);
             assert_eq!(again, data);
         }
         if let Ok(departure) = DepartureV1::decode(profile.id, data) {

@@ -5,7 +5,7 @@ use spec::layout::{Kind, Layout, number};
 use spec::registers::{Access, RegisterDecl, RegisterMap};
 use spec::vic::stats::{QpStats, VnicStats};
 use spec::vic::{
-    CqReg, CreditReturn, DataRing, Devcmd, DevcmdError, DevcmdReg, DevcmdWord, IntrReg, NicCfg, RqReg, WqReg,
+    CqReg, CreditReturn, DataRing, Devcmd, DevcmdError, DevcmdReg, DevcmdWord, IntrReg, NicCfg, RqReg, UptCfg, WqReg,
 };
 use spec::vmxnet3::command::QueueError;
 use spec::vmxnet3::shared::{CoalesceScheme, PmConf};
@@ -40,6 +40,7 @@ const STRUCTURES: &[&Layout] = &[
     MsixEntry::LAYOUT,
     DevcmdWord::LAYOUT,
     NicCfg::LAYOUT,
+    UptCfg::LAYOUT,
     CreditReturn::LAYOUT,
     DataRing::LAYOUT,
     VnicStats::LAYOUT,

@@ -3,9 +3,10 @@
 use pretty_assertions::assert_eq;
 use spec::layout::Bytes;
 use spec::vmxnet3::{DriverShared, RxCompDesc, RxQueueDesc, TxQueueDesc};
+use std::io::Read as _;
 use std::path::Path;
 use vnic_golden::import::memory::MemoryRegion;
-use vnic_golden::import::qemu_stream::{Node, Value};
+use vnic_golden::import::qemu_stream::{self, Node, Value};
 use vnic_golden::import::{Capture, MemoryImage, Ring};
 use vnic_golden::roundtrip::roundtrip;
 
@@ -142,4 +143,104 @@ fn any_number_of_queues_makes_the_trip() {
         assert_eq!(report.queues, (usize::from(queues), usize::from(queues)));
         assert_eq!(report.packets, 24 * usize::from(queues) * report.positions);
     }
+}
+
+/// The committed streams of both versions, unpacked.
+fn streams() -> Vec<(&'static str, Vec<u8>)> {
+    ["linux-6.1-vmxnet3-qemu-11.1", "vmxnet3-qemu-7.2-in-flight"]
+        .map(|name| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dumps").join(name);
+            let packed = std::fs::read(folder.join("migration-stream.bin.gz")).unwrap();
+            let mut bytes = Vec::new();
+            flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut bytes).unwrap();
+            (name, bytes)
+        })
+        .into()
+}
+
+#[test]
+fn every_section_written_again_is_itself() {
+    for (name, bytes) in streams() {
+        let stream = qemu_stream::parse(name, &bytes).unwrap();
+        assert!(!stream.of_kind("vmxnet3").unwrap().is_empty());
+        for section in &stream.sections {
+            let tree = stream.tree(section).unwrap();
+            assert!(stream.with(section, &tree).unwrap() == bytes, "{name}: {}", section.name);
+        }
+    }
+}
+
+/// Another value that fits where this one does.
+fn other(value: &mut Value) {
+    match value {
+        Value::Uint(value) => *value ^= 1,
+        Value::Int(value) => *value ^= 1,
+        Value::Bytes(bytes) => bytes.iter_mut().for_each(|byte| *byte = !*byte),
+        Value::Struct(_) | Value::Array(_) => {}
+    }
+}
+
+#[test]
+fn a_changed_field_is_written_to_its_place_and_nowhere_else() {
+    for (name, bytes) in streams() {
+        let stream = qemu_stream::parse(name, &bytes).unwrap();
+        let section = stream.of_kind("vmxnet3").unwrap()[0];
+        let tree = stream.tree(section).unwrap();
+        let leaves = tree.leaves();
+        assert!(leaves.len() > 600, "{name}");
+        for (at, (path, leaf)) in leaves.iter().enumerate() {
+            let (mut changed, mut seen) = (tree.clone(), 0);
+            changed.change_leaves(&mut |named, value| {
+                if seen == at {
+                    assert_eq!(named, path);
+                    other(value);
+                }
+                seen += 1;
+            });
+            let written = stream.with(section, &changed).unwrap();
+            let place = leaf.offset..leaf.offset + leaf.bytes;
+            let outside = written[..place.start] == bytes[..place.start] && written[place.end..] == bytes[place.end..];
+            assert!(outside && (written[place.clone()] != bytes[place] || leaf.bytes == 0), "{name}: {path}");
+        }
+        let mut all = tree.clone();
+        all.change_leaves(&mut |_, value| other(value));
+        let written = stream.with(section, &all).unwrap();
+        assert_eq!(qemu_stream::parse(name, &written).unwrap().tree(section).unwrap(), all, "{name}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_a_section_is_refused_by_field() {
+    let (name, bytes) = streams().remove(1);
+    let stream = qemu_stream::parse(name, &bytes).unwrap();
+    let section = stream.of_kind("vmxnet3").unwrap()[0];
+    let tree = stream.tree(section).unwrap();
+    let refused = |path: &'static str, to: Value| {
+        let mut wrong = tree.clone();
+        wrong.change_leaves(&mut |named, value| {
+            if named == path {
+                *value = to.clone();
+            }
+        });
+        stream.with(section, &wrong).unwrap_err().to_string()
+    };
+    let said = refused("txq_descr[0].tx_ring.next", Value::Uint(1 << 32));
+    assert!(said.contains("txq_descr[0].tx_ring.next is 4294967296"), "{said}");
+    let said = refused("device_active", Value::Bytes(vec![1]));
+    assert!(said.contains("device_active is 1"), "{said}");
+    let said = refused("rx_mode", Value::Int(-(1 << 32)));
+    assert!(said.contains("rx_mode"), "{said}");
+    let said = refused("mtu", Value::Struct(Vec::new()));
+    assert!(said.contains("mtu"), "{said}");
+    let Value::Struct(mut fields) = tree.value.clone() else { panic!("a device is a structure") };
+    fields.push(fields[4].clone());
+    let longer = Node { value: Value::Struct(fields), ..tree.clone() };
+    assert!(stream.with(section, &longer).is_err());
+}
+
+#[test]
+fn a_device_that_was_stopped_with_work_in_flight_makes_the_trip() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dumps/vmxnet3-qemu-7.2-in-flight");
+    let report = roundtrip(&Capture::open(&folder).unwrap_or_else(|error| panic!("{error}"))).unwrap();
+    assert_eq!((report.failures.clone(), report.queues, report.equal_moves), (Vec::new(), (2, 2), 3), "{report}");
 }

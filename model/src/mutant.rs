@@ -13,16 +13,48 @@ pub enum Place {
     Move,
 }
 
+/// What a bug is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Area {
+    /// Transmit.
+    Tx,
+    /// Receive.
+    Rx,
+    /// Masks and causes.
+    Interrupts,
+    /// What commands and registers do.
+    Commands,
+    /// Which frames are received.
+    Filters,
+    /// Checksums, segmentation, tunnels.
+    Offloads,
+    /// Merging.
+    Lro,
+    /// Steering by hash.
+    Rss,
+    /// From body to body.
+    Moves,
+}
+
+impl Area {
+    /// Those that either body has by itself.
+    pub const OF_BODIES: [Self; 8] =
+        [Self::Tx, Self::Rx, Self::Interrupts, Self::Commands, Self::Filters, Self::Offloads, Self::Lro, Self::Rss];
+}
+
+/// A row of the table of bugs, see [`Mutant::TABLE`].
+pub type Row = (Mutant, &'static str, Place, &'static str, &'static str, Area);
+
 macro_rules! mutants {
-    ($( $(#[doc = $doc:literal])* $variant:ident = $name:literal, $place:ident, $killer:literal; )*) => {
+    ($( $(#[doc = $doc:literal])* $variant:ident = $name:literal, $place:ident / $area:ident, $killer:literal; )*) => {
         /// A planted bug.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Mutant { $( $(#[doc = $doc])* $variant, )* }
 
         impl Mutant {
-            /// Every one: itself, its name, its place, the clause whose check rejects it, what it does wrong.
-            pub const TABLE: &'static [(Self, &'static str, Place, &'static str, &'static str)] = &[
-                $( (Self::$variant, $name, Place::$place, $killer, concat!($($doc, " "),*)) ),*
+            /// Every one: itself, its name, its place, the clause whose check rejects it, what it does wrong, what it is about.
+            pub const TABLE: &'static [Row] = &[
+                $( (Self::$variant, $name, Place::$place, $killer, concat!($($doc, " "),*), Area::$area) ),*
             ];
         }
     };
@@ -30,97 +62,187 @@ macro_rules! mutants {
 
 mutants! {
     /// A TX completion names the descriptor after the last one.
-    SwTxCompletionIndex = "sw-tx-completion-index", Software, "VMX-TX-008";
+    SwTxCompletionIndex = "sw-tx-completion-index", Software / Tx, "VMX-TX-008";
     /// The TX completion generation does not toggle at the wrap.
-    SwTxCompletionGeneration = "sw-tx-completion-generation", Software, "VMX-TX-010";
+    SwTxCompletionGeneration = "sw-tx-completion-generation", Software / Tx, "VMX-TX-010";
     /// The receive completion is published before the data is written.
-    SwRxCompletionFirst = "sw-rx-completion-first", Software, "VMX-RX-010";
+    SwRxCompletionFirst = "sw-rx-completion-first", Software / Rx, "VMX-RX-010";
     /// A cause that meets a masked vector is forgotten.
-    SwPendingDropped = "sw-pending-dropped", Software, "VMX-INT-002";
+    SwPendingDropped = "sw-pending-dropped", Software / Interrupts, "VMX-INT-002";
     /// A vector that fires does not mask itself.
-    SwAutoMaskIgnored = "sw-auto-mask-ignored", Software, "VMX-INT-003";
+    SwAutoMaskIgnored = "sw-auto-mask-ignored", Software / Interrupts, "VMX-INT-003";
     /// Continuation buffers of ring 1 are reported as ring 0.
-    SwRxRqid = "sw-rx-rqid", Software, "VMX-RX-007";
+    SwRxRqid = "sw-rx-rqid", Software / Rx, "VMX-RX-007";
     /// A frame that is longer than an entry of the RX data ring is copied there.
-    SwRxDataOverrun = "sw-rx-data-overrun", Software, "VMX-V3-002";
+    SwRxDataOverrun = "sw-rx-data-overrun", Software / Rx, "VMX-V3-002";
     /// The byte behind a frame is written, made of what memory held there.
-    SwRxStaleByte = "sw-rx-stale-byte", Software, "VMX-BAD-002";
+    SwRxStaleByte = "sw-rx-stale-byte", Software / Rx, "VMX-BAD-002";
+    /// A cause of a vector past the 32nd is forgotten.
+    SwVectorBeyond32 = "sw-vector-beyond-32", Software / Interrupts, "VMX-V6-010";
     /// The upper half of a register's stride is the register.
-    PlaneStrideAliases = "plane-stride-aliases", Plane, "VMX-REG-001";
+    PlaneStrideAliases = "plane-stride-aliases", Plane / Commands, "VMX-REG-001";
     /// RESET_DEV forgets the version.
-    PlaneVersionForgotten = "plane-version-forgotten", Plane, "VMX-REG-003";
+    PlaneVersionForgotten = "plane-version-forgotten", Plane / Commands, "VMX-REG-003";
     /// DSAL takes effect at once.
-    PlaneAddressInHalves = "plane-address-in-halves", Plane, "VMX-REG-005";
+    PlaneAddressInHalves = "plane-address-in-halves", Plane / Commands, "VMX-REG-005";
     /// A function reset leaves the guest's address.
-    PlaneMacOutlivesReset = "plane-mac-outlives-reset", Plane, "VMX-REG-010";
+    PlaneMacOutlivesReset = "plane-mac-outlives-reset", Plane / Commands, "VMX-REG-010";
     /// A write of ECR clears every event.
-    PlaneEventsCleared = "plane-events-cleared", Plane, "VMX-REG-012";
+    PlaneEventsCleared = "plane-events-cleared", Plane / Commands, "VMX-REG-012";
     /// QUIESCE_DEV and RESET_DEV leave the answer of the command before.
-    PlaneStopAnswersNothing = "plane-stop-answers-nothing", Plane, "VMX-CMD-003";
+    PlaneStopAnswersNothing = "plane-stop-answers-nothing", Plane / Commands, "VMX-CMD-003";
     /// Nothing is answered without a shared area.
-    PlaneSilentWithoutShared = "plane-silent-without-shared", Plane, "VMX-CMD-004";
+    PlaneSilentWithoutShared = "plane-silent-without-shared", Plane / Commands, "VMX-CMD-004";
     /// GET_PERM_MAC tells the current address.
-    PlanePermanentMacChanges = "plane-permanent-mac-changes", Plane, "VMX-CMD-007";
+    PlanePermanentMacChanges = "plane-permanent-mac-changes", Plane / Commands, "VMX-CMD-007";
     /// GET_CONF_INTR tells the active mask mode.
-    PlaneMaskModeActive = "plane-mask-mode-active", Plane, "VMX-CMD-009";
+    PlaneMaskModeActive = "plane-mask-mode-active", Plane / Commands, "VMX-CMD-009";
     /// ACTIVATE_DEV does not look at the magic.
-    PlaneMagicIgnored = "plane-magic-ignored", Plane, "VMX-ACT-001";
+    PlaneMagicIgnored = "plane-magic-ignored", Plane / Commands, "VMX-ACT-001";
     /// A link change is no event.
-    PlaneLinkUntold = "plane-link-untold", Plane, "VMX-EVT-001";
+    PlaneLinkUntold = "plane-link-untold", Plane / Commands, "VMX-EVT-001";
     /// GET_TXDATA_DESC_SIZE answers 96.
-    PlaneTxDataSize = "plane-tx-data-size", Plane, "VMX-V3-001";
+    PlaneTxDataSize = "plane-tx-data-size", Plane / Commands, "VMX-V3-001";
     /// GET_COALESCE tells a rate of 0.
-    PlaneCoalesceRateZero = "plane-coalesce-rate-zero", Plane, "VMX-V3-003";
+    PlaneCoalesceRateZero = "plane-coalesce-rate-zero", Plane / Commands, "VMX-V3-003";
     /// The RX data ring counts on every version.
-    PlaneDataRingAnyVersion = "plane-data-ring-any-version", Plane, "VMX-V3-004";
+    PlaneDataRingAnyVersion = "plane-data-ring-any-version", Plane / Commands, "VMX-V3-004";
     /// A coalescing scheme that is out of bounds is put into force.
-    PlaneCoalesceUnbounded = "plane-coalesce-unbounded", Plane, "VMX-V3-005";
+    PlaneCoalesceUnbounded = "plane-coalesce-unbounded", Plane / Commands, "VMX-V3-005";
     /// Commands of every version are known, whichever is selected.
-    PlaneLaterCommands = "plane-later-commands", Plane, "VMX-VER-001";
+    PlaneLaterCommands = "plane-later-commands", Plane / Commands, "VMX-VER-001";
     /// The MTU of version 6 is taken at every version.
-    PlaneMtuAnyVersion = "plane-mtu-any-version", Plane, "VMX-V6-002";
+    PlaneMtuAnyVersion = "plane-mtu-any-version", Plane / Commands, "VMX-V6-002";
     /// What the driver wants is granted, offered or not.
-    PlaneGrantsUnoffered = "plane-grants-unoffered", Plane, "VMX-V7-001";
+    PlaneGrantsUnoffered = "plane-grants-unoffered", Plane / Commands, "VMX-V7-001";
+    /// ESP over IPv6 is hashed at every version.
+    PlaneEspAnyVersion = "plane-esp-any-version", Plane / Commands, "VMX-V6-005";
     /// SET_RSS_FIELDS answers that it failed where it cannot do everything.
-    PlaneFieldsRefused = "plane-fields-refused", Plane, "VMX-V4-002";
+    PlaneFieldsRefused = "plane-fields-refused", Plane / Commands, "VMX-V4-002";
+    /// Interrupts are configured by the first block, however many queues there are.
+    PlaneFirstBlock = "plane-first-block", Plane / Interrupts, "VMX-V6-008";
+    /// UPDATE_IML reads the first block, however many queues there are.
+    PlaneLevelsFirst = "plane-levels-first", Plane / Interrupts, "VMX-V6-009";
+    /// Masks and doorbells are those of version 6 at every version.
+    PlaneWideRegisters = "plane-wide-registers", Plane / Commands, "VMX-V6-006";
+    /// The doorbells of the second page do nothing though they were granted.
+    PlaneSecondPageDead = "plane-second-page-dead", Plane / Commands, "VMX-V7-002";
+    /// The doorbells of the second page work though they were not granted.
+    PlaneSecondPageOpen = "plane-second-page-open", Plane / Commands, "VMX-V7-002";
     /// Every TSO segment carries FIN and PSH.
-    SwTsoFlags = "sw-tso-flags", Software, "VMX-TX-018";
+    SwTsoFlags = "sw-tso-flags", Software / Offloads, "VMX-TX-018";
+    /// A tunnel of version 4 is taken at every version.
+    SwEncapAnyVersion = "sw-encap-any-version", Software / Offloads, "VMX-V4-001";
+    /// Segments of a tunnel keep the length of the UDP header around them.
+    SwOuterLength = "sw-outer-length", Software / Offloads, "VMX-V4-008";
+    /// Fragments are hashed over the ports that they happen to have.
+    SwRssFragmentPorts = "sw-rss-fragment-ports", Software / Rss, "VMX-V4-013";
+    /// A hash over the ports of UDP says that it is of TCP.
+    SwRssUdpUntold = "sw-rss-udp-untold", Software / Rss, "VMX-V4-012";
+    /// New RSS fields count from the next activation on.
+    SwRssFieldsStale = "sw-rss-fields-stale", Software / Rss, "VMX-V4-014";
     /// A packet is completed twice.
-    SwTxCompletesTwice = "sw-tx-completes-twice", Software, "VMX-TX-008";
+    SwTxCompletesTwice = "sw-tx-completes-twice", Software / Tx, "VMX-TX-008";
+    /// An unmask forgets the cause that was remembered.
+    SwUnmaskSilent = "sw-unmask-silent", Software / Interrupts, "VMX-INT-002";
+    /// UCAST lets frames to other stations in.
+    SwFilterAnyUnicast = "sw-filter-any-unicast", Software / Filters, "VMX-FLT-002";
+    /// The VLAN table is not looked at.
+    SwFilterAnyVlan = "sw-filter-any-vlan", Software / Filters, "VMX-FLT-005";
+    /// PROMISC lets nothing more in.
+    SwFilterNoPromisc = "sw-filter-no-promisc", Software / Filters, "VMX-FLT-001";
+    /// UPDATE_FEATURE does not reach the data path.
+    SwFeaturesKept = "sw-features-kept", Software / Commands, "VMX-LIF-006";
+    /// RESET_DEV leaves the vectors as they are.
+    SwResetKeepsMasks = "sw-reset-keeps-masks", Software / Commands, "VMX-LIF-004";
+    /// GET_STATS tells of no frame that was received.
+    SwCountersOfNothing = "sw-counters-of-nothing", Software / Commands, "VMX-STA-002";
+    /// Segments are merged whether the LRO feature is on or not.
+    SwLroUnasked = "sw-lro-unasked", Software / Lro, "VMX-LRO-001";
+    /// A merged packet counts one segment too many.
+    SwLroSegments = "sw-lro-segments", Software / Lro, "VMX-LRO-002";
+    /// A merged packet counts as one frame from the wire.
+    SwLroCountsOnce = "sw-lro-counts-once", Software / Lro, "VMX-LRO-004";
+    /// Segments are merged past a push.
+    SwLroPastPush = "sw-lro-past-push", Software / Lro, "VMX-LRO-005";
+    /// A merged packet without buffers is dropped whole.
+    SwLroDropsWhole = "sw-lro-drops-whole", Software / Lro, "VMX-LRO-006";
+    /// A completion names the first descriptor of its packet.
+    HwTxCompletionIndex = "hw-tx-completion-index", Adapter / Tx, "VMX-TX-008";
+    /// An unmask forgets the credits.
+    HwUnmaskSilent = "hw-unmask-silent", Adapter / Interrupts, "VMX-INT-002";
+    /// mask_on_assertion is not looked at.
+    HwMaskOnAssertion = "hw-mask-on-assertion", Adapter / Interrupts, "VMX-INT-003";
+    /// The directed filter lets frames to other stations in.
+    HwFilterAnyUnicast = "hw-filter-any-unicast", Adapter / Filters, "VMX-FLT-002";
+    /// Refused VLANs come in.
+    HwFilterAnyVlan = "hw-filter-any-vlan", Adapter / Filters, "VMX-FLT-005";
+    /// The promiscuous filter lets nothing more in.
+    HwFilterNoPromisc = "hw-filter-no-promisc", Adapter / Filters, "VMX-FLT-001";
+    /// UPDATE_FEATURE does not reach the adapter.
+    HwFeaturesKept = "hw-features-kept", Adapter / Commands, "VMX-LIF-006";
+    /// GET_STATS leaves out what the adapter counted.
+    HwCountersLost = "hw-counters-lost", Adapter / Commands, "VMX-STA-002";
+    /// No interrupt follows an event.
+    HwEventSilent = "hw-event-silent", Adapter / Commands, "VMX-EVT-001";
+    /// The size of a segment is told with the headers.
+    HwLroMss = "hw-lro-mss", Adapter / Lro, "VMX-LRO-002";
+    /// The last completion of a merged packet vouches for nothing.
+    HwLroUnvouched = "hw-lro-unvouched", Adapter / Lro, "VMX-LRO-003";
+    /// Segments of any acknowledgement are merged.
+    HwLroAcknowledgements = "hw-lro-acknowledgements", Adapter / Lro, "VMX-LRO-005";
+    /// A merged packet without buffers is dropped whole.
+    HwLroDropsWhole = "hw-lro-drops-whole", Adapter / Lro, "VMX-LRO-006";
     /// Cached descriptors survive a stop.
-    HwStaleCache = "hw-stale-cache", Adapter, "SWI-CON-001";
+    HwStaleCache = "hw-stale-cache", Adapter / Tx, "SWI-CON-001";
     /// The ingress FIFO gives its second frame first.
-    HwFifoReordered = "hw-fifo-reordered", Adapter, "SWI-ORD-001";
+    HwFifoReordered = "hw-fifo-reordered", Adapter / Rx, "SWI-ORD-001";
     /// The completion colour does not toggle at the wrap.
-    HwColorStuck = "hw-color-stuck", Adapter, "SWI-CMP-001";
+    HwColorStuck = "hw-color-stuck", Adapter / Tx, "SWI-CMP-001";
     /// The completion overtakes the data in the write FIFO.
-    HwCompletionFirst = "hw-completion-first", Adapter, "VMX-RX-010";
+    HwCompletionFirst = "hw-completion-first", Adapter / Rx, "VMX-RX-010";
     /// Credits that arrive while the block is masked are lost.
-    HwCreditsLost = "hw-credits-lost", Adapter, "VMX-INT-002";
+    HwCreditsLost = "hw-credits-lost", Adapter / Interrupts, "VMX-INT-002";
     /// TXPROD is believed: descriptors of the wrong generation are sent.
-    HwTrustsDoorbell = "hw-trusts-doorbell", Adapter, "VMX-TX-001";
+    HwTrustsDoorbell = "hw-trusts-doorbell", Adapter / Tx, "VMX-TX-001";
     /// A UDP checksum of zero is left zero.
-    HwUdpZeroChecksum = "hw-udp-zero-checksum", Adapter, "VMX-TX-016";
+    HwUdpZeroChecksum = "hw-udp-zero-checksum", Adapter / Offloads, "VMX-TX-016";
+    /// What a tunnel carries is offloaded at every version in the words of version 7.
+    HwInnerAnyVersion = "hw-inner-any-version", Adapter / Offloads, "VMX-V7-005";
+    /// The UDP checksum around a tunnel is not made.
+    HwOuterChecksumLost = "hw-outer-checksum-lost", Adapter / Offloads, "VMX-V4-009";
+    /// Segments of a tunnel all have the identification of the first around them.
+    HwOuterIdStuck = "hw-outer-id-stuck", Adapter / Offloads, "VMX-V4-008";
+    /// Fragments are hashed over the ports that they happen to have.
+    HwRssFragmentPorts = "hw-rss-fragment-ports", Adapter / Rss, "VMX-V4-013";
+    /// The SPI of ESP is left out of the hash that is said to cover it.
+    HwRssEspWithoutSpi = "hw-rss-esp-without-spi", Adapter / Rss, "VMX-V4-012";
+    /// What NIC_CFG says of VMXNET3 is taken once only.
+    HwUptCfgOnce = "hw-upt-cfg-once", Adapter / Rss, "VMX-V4-014";
     /// More bytes than the buffer holds are written to it.
-    HwRxOverrun = "hw-rx-overrun", Adapter, "VMX-RX-008";
+    HwRxOverrun = "hw-rx-overrun", Adapter / Rx, "VMX-RX-008";
     /// The completion colour of the adapter restarts at 1.
-    MoveColorKept = "move-color-kept", Move, "SWI-CMP-001";
+    MoveColorKept = "move-color-kept", Move / Moves, "SWI-CMP-001";
     /// The fetch index is programmed one too far.
-    MoveIndexOffByOne = "move-index-off-by-one", Move, "SWI-CON-001";
+    MoveIndexOffByOne = "move-index-off-by-one", Move / Moves, "SWI-CON-001";
     /// A remembered cause does not travel.
-    MovePendingDropped = "move-pending-dropped", Move, "SWI-WAK-001";
+    MovePendingDropped = "move-pending-dropped", Move / Moves, "SWI-WAK-001";
     /// Leaving hardware does not scan the rings.
-    MoveNoRescan = "move-no-rescan", Move, "SWI-WAK-001";
+    MoveNoRescan = "move-no-rescan", Move / Moves, "SWI-WAK-001";
     /// Policy A opens the port while the FIFO still holds older frames.
-    MoveNoBarrier = "move-no-barrier", Move, "SWI-ORD-001";
+    MoveNoBarrier = "move-no-barrier", Move / Moves, "SWI-ORD-001";
     /// A packet that is already on the wire is rolled back.
-    MoveRollbackSent = "move-rollback-sent", Move, "SWI-CON-001";
+    MoveRollbackSent = "move-rollback-sent", Move / Moves, "SWI-CON-001";
+    /// Masks of vectors that the adapter has not are set when it is left.
+    MoveLaterMasksLost = "move-later-masks-lost", Move / Moves, "SWI-WID-002";
+    /// A guest enters hardware that uses vectors which the adapter has not.
+    MoveVectorsUnasked = "move-vectors-unasked", Move / Moves, "SWI-WID-001";
     /// Filters are not issued again to the adapter.
-    MoveFiltersLost = "move-filters-lost", Move, "SWI-CFG-001";
+    MoveFiltersLost = "move-filters-lost", Move / Moves, "SWI-CFG-001";
     /// Hardware counters are not added on leaving.
-    MoveCountersLost = "move-counters-lost", Move, "VMX-STA-002";
+    MoveCountersLost = "move-counters-lost", Move / Moves, "VMX-STA-002";
     /// The posted index claims the whole ring where one cell must be held back.
-    MoveFullRing = "move-full-ring", Move, "SWI-CON-002";
+    MoveFullRing = "move-full-ring", Move / Moves, "SWI-CON-002";
 }
 
 impl Mutant {
@@ -130,7 +252,7 @@ impl Mutant {
     }
 
     /// Its row of the table.
-    pub fn row(self) -> &'static (Self, &'static str, Place, &'static str, &'static str) {
+    pub fn row(self) -> &'static Row {
         &Self::TABLE[self as usize]
     }
 }

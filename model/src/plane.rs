@@ -5,7 +5,7 @@
 
 use spec::position::RingIndex;
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::{MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RssFields, RxStats, TxStats};
+use spec::vmxnet3::{MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RssFields, RxStats, TxStats, Version};
 
 /// A TX queue as configured at activation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -95,13 +95,13 @@ impl Default for Interface {
 }
 
 /// Everything a data plane needs to work.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Activation {
     /// What the driver negotiated.
     pub interface: Interface,
-    /// TX queues, 1 to 8.
+    /// TX queues, 1 to 32.
     pub tx: Vec<TxSetup>,
-    /// RX queues, 1 to 8.
+    /// RX queues, 1 to 32.
     pub rx: Vec<RxSetup>,
     /// RX data rings, one an RX queue; empty where no queue has one.
     pub rx_data: Vec<RxDataRing>,
@@ -121,6 +121,33 @@ pub struct Activation {
     pub rss: Option<Rss>,
     /// Moderation level a vector.
     pub mod_levels: [u8; MAX_VECTORS],
+}
+
+impl Default for Activation {
+    fn default() -> Self {
+        Self {
+            interface: Interface::default(),
+            tx: Vec::new(),
+            rx: Vec::new(),
+            rx_data: Vec::new(),
+            auto_mask: false,
+            intx: false,
+            mtu: 0,
+            max_rx_sg: 0,
+            features: 0,
+            filters: Filters::default(),
+            rss: None,
+            mod_levels: [0; MAX_VECTORS],
+        }
+    }
+}
+
+impl Activation {
+    /// Its interrupts were configured in the extended block.
+    pub fn is_extended(&self) -> bool {
+        let count = |queues: usize| u8::try_from(queues).unwrap_or(u8::MAX);
+        Version::of(self.interface.version).is_extended(count(self.tx.len()), count(self.rx.len()))
+    }
 }
 
 /// How far a TX queue is.
@@ -165,7 +192,7 @@ impl Default for VectorProgress {
 }
 
 /// How far a data plane is: everything of it that moves.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
     /// TX queues, as many as were activated.
     pub tx: Vec<TxProgress>,
@@ -173,6 +200,12 @@ pub struct Progress {
     pub rx: Vec<RxProgress>,
     /// Every vector.
     pub vectors: [VectorProgress; MAX_VECTORS],
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self { tx: Vec::new(), rx: Vec::new(), vectors: [VectorProgress::default(); MAX_VECTORS] }
+    }
 }
 
 impl Progress {

@@ -2,8 +2,8 @@
 //!
 //! A device declines here what its data path does not do: a driver that is told so does it itself.
 
-use crate::vmxnet3::answer::{DataSizes, LRO_DISABLED, TimestampSizes};
-use crate::vmxnet3::capability::{DCR_ERROR, LARGE_BAR, OOORX_COMP, TUNNELS};
+use crate::vmxnet3::answer::{DataSizes, TimestampSizes};
+use crate::vmxnet3::capability::{Capabilities, DCR_ERROR, OOORX_COMP, TUNNELS};
 use crate::vmxnet3::{DATA_ENTRY_MAX, DATA_ENTRY_STEP, RssFields, TX_DATA_ENTRY_MIN};
 
 /// What a device tells drivers of versions 4 to 9. Each value counts from the version of its command or register on.
@@ -27,15 +27,16 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// What the models do: nothing of tunnels, of hashes beyond TCP, of timestamps or of merging.
+    /// What the models do: tunnels and every hash over outer headers, nothing of timestamps. Their data path moves between software and
+    /// the adapter, so no adapter is asked for what it could do alone: PTCR0 says so.
     pub const PLAIN: Self = Self {
-        tunnels: false,
-        capabilities: 0,
+        tunnels: true,
+        capabilities: HASHES | TUNNELS,
         passthrough: DCR_ERROR,
-        rss_fields: RssFields::DEFAULT.0,
+        rss_fields: RssFields::OUTER.0,
         rx_data_bytes: 128,
         timestamp_bytes: 0,
-        disabled_offloads: LRO_DISABLED,
+        disabled_offloads: 0,
     };
 
     /// What they promise together cannot be kept by one device, if so.
@@ -43,11 +44,18 @@ impl Answers {
         if self.capabilities & DCR_ERROR != 0 {
             return Some("DCR0 offers DCR_ERROR");
         }
-        if self.capabilities & (LARGE_BAR | OOORX_COMP) != 0 {
-            return Some("DCR0 offers LARGE_BAR or OOORX_COMP, which no model has");
+        if self.capabilities & OOORX_COMP != 0 {
+            return Some("DCR0 offers OOORX_COMP, which no model has");
         }
         if self.capabilities & TUNNELS != 0 && !self.tunnels {
             return Some("DCR0 offers tunnels and the data path has none");
+        }
+        let missing = !self.rss_fields
+            & ((UDP_FIELDS * ((self.capabilities & UDP_RSS != 0) as u32))
+                | (ESP4_FIELD * ((self.capabilities & ESP_RSS_IPV4 != 0) as u32))
+                | (ESP6_FIELD * ((self.capabilities & ESP_RSS_IPV6 != 0) as u32)));
+        if missing != 0 {
+            return Some("DCR0 offers a hash over fields that cannot be in force");
         }
         let sizes = self.timestamp_bytes;
         if sizes & !TIMESTAMP_SIZES != 0 || !(sizes & 0xff).is_multiple_of(64) || !(sizes >> 16).is_multiple_of(64) {
@@ -56,6 +64,16 @@ impl Answers {
         None
     }
 }
+
+const UDP_RSS: u32 = 1 << Capabilities::LAYOUT.low("UDP_RSS");
+const ESP_RSS_IPV4: u32 = 1 << Capabilities::LAYOUT.low("ESP_RSS_IPV4");
+const ESP_RSS_IPV6: u32 = 1 << Capabilities::LAYOUT.low("ESP_RSS_IPV6");
+/// Capabilities of hashes that the models have.
+const HASHES: u32 = UDP_RSS | ESP_RSS_IPV4 | ESP_RSS_IPV6;
+/// RSS fields that each of them is about.
+const UDP_FIELDS: u32 = 1 << RssFields::LAYOUT.low("UDPIP4") | 1 << RssFields::LAYOUT.low("UDPIP6");
+const ESP4_FIELD: u32 = 1 << RssFields::LAYOUT.low("ESPIP4");
+const ESP6_FIELD: u32 = 1 << RssFields::LAYOUT.low("ESPIP6");
 
 /// Bits of an answer of GET_TSRING_DESC_SIZE that mean something.
 const TIMESTAMP_SIZES: u32 = 0xff << TimestampSizes::LAYOUT.low("tx") | 0xff << TimestampSizes::LAYOUT.low("rx");

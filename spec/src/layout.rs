@@ -2,7 +2,9 @@
 //!
 //! [`layout!`](crate::layout!) has two forms. Up to 16 bytes, a structure is one little-endian integer and its fields are
 //! bit ranges `[high:low]`. Longer structures are byte arrays and their fields are byte ranges `[from..to]`. In both,
-//! fields stand in ascending order and cover everything: a gap or an overlap does not compile.
+//! fields stand in ascending order and cover everything: a gap or an overlap does not compile. Behind the vendor's name of a
+//! structure or a field stand, where they are not the driver and version 1, who writes it and the lowest interface version that
+//! has it: `= "latencyConf", by Device, since 9`.
 
 /// What a field holds, for whoever decodes it without knowing its Rust type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,19 @@ pub enum Kind {
     Array(u32, Option<&'static Layout>),
     /// A structure inside this one.
     Struct(&'static Layout),
+}
+
+/// Who gives a field its value while the structure is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// The driver; the device only reads it.
+    Driver,
+    /// The device; the driver only reads it.
+    Device,
+    /// Either, at different times.
+    Both,
+    /// Nobody: reserved and padding.
+    Nobody,
 }
 
 /// One field of a [`Layout`].
@@ -30,6 +45,10 @@ pub struct Field {
     pub bits: u32,
     /// What it holds.
     pub kind: Kind,
+    /// Who writes it, where that is not as [`Layout::writer`] says.
+    pub writer: Option<Writer>,
+    /// Lowest interface version that gives it this meaning, where that is not as [`Layout::since`] says.
+    pub since: Option<u8>,
 }
 
 impl Field {
@@ -48,6 +67,10 @@ pub struct Layout {
     pub doc: &'static str,
     /// Size in bits.
     pub bits: u32,
+    /// Who writes a field that does not say so itself.
+    pub writer: Writer,
+    /// Lowest interface version that has the structure.
+    pub since: u8,
     /// Every field, in ascending order, reserved ones too.
     pub fields: &'static [Field],
 }
@@ -73,17 +96,53 @@ impl Layout {
         self.bits as usize / 8
     }
 
+    /// Who writes `field`, one of this structure: with a structure inside, whoever writes any of that.
+    pub fn writer_of(&self, field: &Field) -> Writer {
+        match (field.writer, field.kind) {
+            (Some(writer), _) => writer,
+            (None, _) if field.is_reserved() => Writer::Nobody,
+            (None, Kind::Struct(inner) | Kind::Array(_, Some(inner))) => {
+                let writers = inner.fields.iter().map(|field| inner.writer_of(field));
+                writers.fold(Writer::Nobody, |one, other| match (one, other) {
+                    (Writer::Nobody, writer) | (writer, Writer::Nobody) => writer,
+                    (one, other) if one == other => one,
+                    _ => Writer::Both,
+                })
+            }
+            (None, _) => self.writer,
+        }
+    }
+
+    /// Lowest interface version that gives `field`, one of this structure, its meaning.
+    pub fn since_of(&self, field: &Field) -> u8 {
+        field.since.unwrap_or(self.since)
+    }
+
     /// Byte offset of the field `name`; a name that is not declared does not compile in a constant.
     pub const fn offset(&self, name: &str) -> u64 {
         self.low(name) as u64 / 8
     }
 
-    /// Lowest bit of the field `name`; a name that is not declared does not compile in a constant.
+    /// Lowest bit of the field `name`, which may lie in structures inside, as in `devRead.misc`; a name that is not declared does
+    /// not compile in a constant.
     pub const fn low(&self, name: &str) -> u32 {
+        self.find(name.as_bytes())
+    }
+
+    const fn find(&self, name: &[u8]) -> u32 {
         let mut i = 0;
         while i < self.fields.len() {
-            if same(self.fields[i].name.as_bytes(), name.as_bytes()) {
-                return self.fields[i].low;
+            let field = &self.fields[i];
+            let own = field.name.len();
+            if same(field.name.as_bytes(), name) {
+                return field.low;
+            }
+            if let Kind::Struct(inner) = field.kind
+                && name.len() > own
+                && name[own] == b'.'
+                && same(field.name.as_bytes(), name.split_at(own).0)
+            {
+                return field.low + inner.find(name.split_at(own + 1).1);
             }
             i += 1;
         }
@@ -259,8 +318,9 @@ pub trait Declared: Bytes + Default {
 macro_rules! layout {
     (
         $(#[doc = $doc:literal])*
-        pub struct $name:ident($int:ident) = $vendor:literal {
-            $( $(#[doc = $fdoc:literal])* [$high:literal $(: $low:literal)?] $get:ident, $set:ident: $ty:ty $(= $fvendor:literal)?; )*
+        pub struct $name:ident($int:ident) = $vendor:literal $(, by $by:ident)? $(, since $from:literal)? {
+            $( $(#[doc = $fdoc:literal])* [$high:literal $(: $low:literal)?] $get:ident, $set:ident: $ty:ty
+                $(= $fvendor:literal)? $(, by $fby:ident)? $(, since $ffrom:literal)?; )*
         }
     ) => {
         $(#[doc = $doc])*
@@ -274,12 +334,16 @@ macro_rules! layout {
                 name: $vendor,
                 doc: concat!($($doc, "\n"),*),
                 bits: $int::BITS,
+                writer: $crate::layout!(@by $($by)?),
+                since: $crate::layout!(@since $($from)?),
                 fields: &[$( $crate::layout::Field {
                     name: $crate::layout!(@name $get $($fvendor)?),
                     doc: concat!($($fdoc, "\n"),*),
                     low: $crate::layout!(@low $high $($low)?),
                     bits: $high - $crate::layout!(@low $high $($low)?) + 1,
                     kind: <$ty as $crate::layout::BitField<$int>>::KIND,
+                    writer: $crate::layout!(@some $($crate::layout::Writer::$fby)?),
+                    since: $crate::layout!(@some $($ffrom)?),
                 } ),*],
             };
             $(
@@ -323,8 +387,9 @@ macro_rules! layout {
     };
     (
         $(#[doc = $doc:literal])*
-        pub struct $name:ident([u8; $size:literal]) = $vendor:literal {
-            $( $(#[doc = $fdoc:literal])* [$from:literal .. $to:literal] $get:ident, $set:ident: $ty:ty $(= $fvendor:literal)?; )*
+        pub struct $name:ident([u8; $size:literal]) = $vendor:literal $(, by $by:ident)? $(, since $since:literal)? {
+            $( $(#[doc = $fdoc:literal])* [$from:literal .. $to:literal] $get:ident, $set:ident: $ty:ty
+                $(= $fvendor:literal)? $(, by $fby:ident)? $(, since $fsince:literal)?; )*
         }
     ) => {
         $(#[doc = $doc])*
@@ -337,12 +402,16 @@ macro_rules! layout {
                 name: $vendor,
                 doc: concat!($($doc, "\n"),*),
                 bits: $size * 8,
+                writer: $crate::layout!(@by $($by)?),
+                since: $crate::layout!(@since $($since)?),
                 fields: &[$( $crate::layout::Field {
                     name: $crate::layout!(@name $get $($fvendor)?),
                     doc: concat!($($fdoc, "\n"),*),
                     low: $from * 8,
                     bits: ($to - $from) * 8,
                     kind: <$ty as $crate::layout::Bytes>::KIND,
+                    writer: $crate::layout!(@some $($crate::layout::Writer::$fby)?),
+                    since: $crate::layout!(@some $($fsince)?),
                 } ),*],
             };
             $(
@@ -390,6 +459,12 @@ macro_rules! layout {
             }
         }
     };
+    (@by) => { $crate::layout::Writer::Driver };
+    (@by $by:ident) => { $crate::layout::Writer::$by };
+    (@since) => { 1 };
+    (@since $since:literal) => { $since };
+    (@some) => { None };
+    (@some $value:expr) => { Some($value) };
     (@low $high:literal) => { $high };
     (@low $high:literal $low:literal) => { $low };
     (@name $get:ident) => { stringify!($get) };
@@ -432,14 +507,24 @@ mod tests {
 
     layout! {
         /// Nested and repeated.
-        pub struct Large([u8; 8]) = "Large" {
+        pub struct Large([u8; 8]) = "Large", since 3 {
             /// Count.
             [0..2] count, set_count: u16;
             /// Nested.
             [2..4] small, set_small: Small;
             /// Repeated.
-            [4..8] pair, set_pair: [u16; 2];
+            [4..8] pair, set_pair: [u16; 2] = "pair", by Device, since 4;
         }
+    }
+
+    #[test]
+    fn a_field_is_written_by_whom_it_says_or_else_by_whom_its_structure_says() {
+        let field = |name| Large::LAYOUT.fields.iter().find(|field| field.name == name).expect("declared");
+        let told = |name| (Large::LAYOUT.writer_of(field(name)), Large::LAYOUT.since_of(field(name)));
+        assert_eq!(told("count"), (Writer::Driver, 3));
+        assert_eq!(told("small"), (Writer::Driver, 3));
+        assert_eq!(told("pair"), (Writer::Device, 4));
+        assert_eq!(Small::LAYOUT.writer_of(&Small::LAYOUT.fields[2]), Writer::Nobody);
     }
 
     #[test]
@@ -456,6 +541,7 @@ mod tests {
         large.set_small(Small(0x1ff));
         large.set_pair([7, 0x8000]);
         assert_eq!((large.count(), large.small(), large.pair()), (3, Small(0x1ff), [7, 0x8000]));
+        assert_eq!((Large::LAYOUT.low("small.fl"), Large::LAYOUT.offset("pair")), (24, 4));
         let leaves: Vec<_> = Large::LAYOUT.decode(&large.0).into_iter().map(|l| (l.path, l.value)).collect();
         let expected =
             [("count", 3), ("small.low", 255), ("small.fl", 1), ("small.rsvd", 0), ("pair[0]", 7), ("pair[1]", 0x8000)];
@@ -465,7 +551,7 @@ mod tests {
 
     #[test]
     fn a_gap_an_overlap_and_a_short_table_are_refused() {
-        let field = |low, bits| Field { name: "f", doc: "", low, bits, kind: Kind::Uint };
+        let field = |low, bits| Field { name: "f", doc: "", low, bits, kind: Kind::Uint, writer: None, since: None };
         assert!(covers(&[field(0, 8), field(8, 8)], 16));
         assert!(!covers(&[field(0, 7), field(8, 8)], 16));
         assert!(!covers(&[field(0, 9), field(8, 8)], 16));

@@ -2,6 +2,7 @@
 //!
 //! - [`mod@layout`] and [`mod@registers`] hold the macros by which everything is declared once; accessors, tables, decoding and the
 //!   reference pages all come from there.
+//! - [`mod@constants`] holds the one for bits and numbers that have a name.
 //! - [`vmxnet3`] and [`vic`] are the declarations themselves.
 //! - [`position`] and [`profile`] are small rules and the named choices where sources are silent.
 //! - [`event`] is what can be done to a system and what it can do; [`frame`] makes frames that can be told apart.
@@ -11,6 +12,7 @@
 
 pub mod checksum;
 pub mod clause;
+pub mod constants;
 pub mod correspond;
 pub mod event;
 pub mod export;

@@ -9,7 +9,8 @@ use crate::vmxnet3::TUNNELS_UNASKED;
 pub struct Offer {
     /// Highest interface version, 1 to [`Offer::NEWEST`]; VRRS shows it and those below, as far as [`Offer::versions`] lets them in.
     pub version: u8,
-    /// Most TX and most RX queues, 1 to 8. No driver below version 6 can be told: ACTIVATE_DEV refuses one that sets up more.
+    /// Most TX and most RX queues, 1 to 8; 8 stands for as many as the device and the version have, which is more from version 6 on.
+    /// No driver below version 6 can be told: ACTIVATE_DEV refuses one that sets up more.
     pub queues: u8,
     /// The function has an MSI-X capability.
     pub msix: bool,
@@ -18,7 +19,7 @@ pub struct Offer {
 impl Offer {
     /// The newest interface version that the models implement.
     pub const NEWEST: u8 = 9;
-    /// Most queue pairs that can be offered. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.
+    /// The choice that offers every queue. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.
     pub const MOST_QUEUES: u8 = 8;
 
     /// VRRS of a device that offers this, a bit a version, and does `tunnels` or does not.
@@ -63,7 +64,7 @@ const UNASKED: u32 = (1 << *TUNNELS_UNASKED.end()) - (1 << (*TUNNELS_UNASKED.sta
 /// Offers there are.
 const CHOICES: usize = Offer::NEWEST as usize * Offer::MOST_QUEUES as usize * 2;
 /// Profiles that offers are made of: [`Profile::ALL`].
-const BASES: [Profile; 3] = [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL];
+const BASES: [Profile; 4] = [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL, Profile::LARGE_BAR];
 const _: () = assert!(BASES.len() == Profile::ALL.len());
 
 /// A name built at compile time.
@@ -150,12 +151,7 @@ pub(super) fn derived() -> impl Iterator<Item = &'static Profile> {
 impl Profile {
     /// What it offers.
     pub const fn offer(&self) -> Offer {
-        let (tx, rx) = (self.limits.tx_queues, self.limits.rx_queues);
-        Offer {
-            version: (32 - self.versions.leading_zeros()) as u8,
-            queues: if tx < rx { tx } else { rx },
-            msix: self.msix,
-        }
+        Offer { version: (32 - self.versions.leading_zeros()) as u8, queues: self.queue_pairs, msix: self.msix }
     }
 
     /// The same device with another offer, number and name unchanged: two devices of one number are not told apart in what is
@@ -163,8 +159,7 @@ impl Profile {
     #[must_use]
     pub const fn with_offer(mut self, offer: Offer) -> Self {
         self.versions = offer.versions(self.answers.tunnels);
-        self.limits.tx_queues = offer.queues;
-        self.limits.rx_queues = offer.queues;
+        self.queue_pairs = offer.queues;
         self.msix = offer.msix;
         self
     }
@@ -208,8 +203,7 @@ mod tests {
                 let offer = Offer::at(place);
                 let profile = base.offering(offer).expect("valid");
                 assert_eq!((offer.place(), profile.offer()), (place, offer));
-                let versions = [1, 3, 7, 0xf, 0x1f, 0x3f, 0x47, 0xc7, 0x1c7];
-                assert_eq!(profile.versions, versions[usize::from(offer.version) - 1]);
+                assert_eq!(profile.versions, (1 << offer.version) - 1);
                 assert_eq!(profile.offering(base.offer()), Some(*base), "and back");
             }
         }

@@ -5,7 +5,10 @@ mod answers;
 #[path = "offer.rs"]
 mod offer;
 
-use crate::vmxnet3::answer::{DataSizes, Link, MaxQueues};
+use crate::vmxnet3::answer::{DataSizes, LRO_DISABLED, Link, MaxQueues};
+use crate::vmxnet3::bar0::LARGE_BAR0_BYTES;
+use crate::vmxnet3::capability::{CAPABILITIES_SINCE, LARGE_BAR};
+use crate::vmxnet3::{Bar0, MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, Version};
 pub use answers::Answers;
 use core::ops::RangeInclusive;
 pub use offer::Offer;
@@ -23,11 +26,11 @@ pub struct Limits {
     pub rx_comp_ring: u32,
     /// Ring bases are multiples of this many bytes; 1 accepts any.
     pub ring_align: u64,
-    /// Most TX queues, at most 8.
+    /// Most TX queues, at most 32; what a driver may use is in [`Profile::width`].
     pub tx_queues: u8,
-    /// Most RX queues, at most 8.
+    /// Most RX queues, at most 32.
     pub rx_queues: u8,
-    /// Interrupt vectors, at most 25.
+    /// Interrupt vectors, at most 65.
     pub vectors: u8,
     /// Smallest MTU, bytes.
     pub min_mtu: u32,
@@ -37,6 +40,8 @@ pub struct Limits {
     pub max_mtu_later: u32,
     /// Most descriptors the device gathers for one TX packet; a longer one is dropped, counted and completed.
     pub tx_descs: usize,
+    /// Most segments that LRO merges into one packet; 1 merges none.
+    pub merged: u8,
     /// Most bytes of one TX packet before segmentation; a longer one is dropped, counted and completed.
     pub tx_bytes: usize,
 }
@@ -46,6 +51,17 @@ impl Limits {
     pub const fn mtus(&self, version: u8) -> RangeInclusive<u32> {
         self.min_mtu..=if version >= 6 { self.max_mtu_later } else { self.max_mtu }
     }
+}
+
+/// How many queues and vectors there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Width {
+    /// Most TX queues.
+    pub tx_queues: u8,
+    /// Most RX queues.
+    pub rx_queues: u8,
+    /// Interrupt vectors.
+    pub vectors: u8,
 }
 
 /// What no public source says about the inside of the adapter.
@@ -195,6 +211,8 @@ pub struct Profile {
     pub name: &'static str,
     /// VRRS: a bit a version offered.
     pub versions: u32,
+    /// Queue pairs that are offered, 1 to [`Offer::MOST_QUEUES`]; that many stands for all that [`Limits`] and the version have.
+    pub queue_pairs: u8,
     /// The function has an MSI-X capability; without it a guest is left with the INTx line.
     pub msix: bool,
     /// Answer of GET_TXDATA_DESC_SIZE, bytes: a multiple of 64 from 128 to 2048. Drivers take anything else for 128.
@@ -221,15 +239,24 @@ const LIMITS: Limits = Limits {
     rx_ring: 4096,
     rx_comp_ring: 8192,
     ring_align: 512,
-    tx_queues: 8,
-    rx_queues: 8,
-    vectors: 25,
+    tx_queues: MAX_TX_QUEUES as u8,
+    rx_queues: MAX_RX_QUEUES as u8,
+    vectors: MAX_VECTORS as u8,
     min_mtu: 60,
     max_mtu: 9000,
     max_mtu_later: 9190,
     tx_descs: 64,
+    merged: 64,
     tx_bytes: 65_535 + 18,
 };
+
+/// What the widest version has.
+const NEWEST: Width =
+    Width { tx_queues: MAX_TX_QUEUES as u8, rx_queues: MAX_RX_QUEUES as u8, vectors: MAX_VECTORS as u8 };
+
+const fn least(a: u8, b: u8) -> u8 {
+    if a < b { a } else { b }
+}
 
 const ADAPTER: AdapterLimits = AdapterLimits {
     cache: 16,
@@ -248,6 +275,7 @@ impl Profile {
         id: 1,
         name: "reference",
         versions: 1,
+        queue_pairs: Offer::MOST_QUEUES,
         msix: true,
         tx_data_bytes: 128,
         link_up: crate::vmxnet3::LINK_UP,
@@ -264,6 +292,9 @@ impl Profile {
         id: 2,
         name: "qemu-11.1",
         link_up: 0x03e8_0001,
+        // Source: hw/net/vmxnet3.c, VMXNET3_DEVICE_MAX_TX_QUEUES, _RX_QUEUES and VMXNET3_MAX_INTRS.
+        limits: Limits { tx_queues: 8, rx_queues: 8, vectors: 25, merged: 1, ..LIMITS },
+        answers: Answers { disabled_offloads: LRO_DISABLED, ..Answers::PLAIN },
         deviations: Deviations::NONE
             .with(Deviation::EcrReadsZero)
             .with(Deviation::ActivateRestoresMac)
@@ -294,15 +325,32 @@ impl Profile {
         id: 3,
         name: "small",
         tx_data_bytes: 192,
-        limits: Limits { ring_step: 1, tx_ring: 64, rx_ring: 64, rx_comp_ring: 128, ring_align: 16, ..LIMITS },
+        limits: Limits {
+            ring_step: 1,
+            merged: 4,
+            tx_ring: 64,
+            rx_ring: 64,
+            rx_comp_ring: 128,
+            ring_align: 16,
+            ..LIMITS
+        },
         answers: Answers { rx_data_bytes: 64, ..Answers::PLAIN },
         adapter: AdapterLimits { cache: 2, pipeline: 2, write_fifo: 4, ingress_fifo: 4, doorbells: 3, ..ADAPTER },
         drain_budget: 256,
         ..Self::REFERENCE
     };
 
+    /// The reference with a BAR0 of 16 MiB, once it is [offered](Profile::offering) at version 7 or later: a driver that asks for it
+    /// rings the doorbells of the second page. A device of its own, since who maps the function must give it the room.
+    pub const LARGE_BAR: Self = Self {
+        id: 4,
+        name: "large-bar",
+        answers: Answers { capabilities: Self::REFERENCE.answers.capabilities | LARGE_BAR, ..Self::REFERENCE.answers },
+        ..Self::REFERENCE
+    };
+
     /// Every profile.
-    pub const ALL: &'static [&'static Self] = &[&Self::REFERENCE, &Self::QEMU_11_1, &Self::SMALL];
+    pub const ALL: &'static [&'static Self] = &[&Self::REFERENCE, &Self::QEMU_11_1, &Self::SMALL, &Self::LARGE_BAR];
 
     /// The profile with number `id`, one that [`Profile::offering`] leads to included.
     pub fn by_id(id: u16) -> Option<&'static Self> {
@@ -324,12 +372,44 @@ impl Profile {
         answers::data_sizes(self.tx_data_bytes, self.answers.rx_data_bytes, version)
     }
 
-    /// Answer of GET_MAX_QUEUES_CONF.
-    pub fn max_queues(&self) -> MaxQueues {
+    /// Answer of GET_MAX_QUEUES_CONF to a driver of `version`.
+    pub fn max_queues(&self, version: u8) -> MaxQueues {
+        let width = self.width(version);
         let mut queues = MaxQueues::default();
-        queues.set_tx(self.limits.tx_queues);
-        queues.set_rx(self.limits.rx_queues);
+        queues.set_tx(width.tx_queues);
+        queues.set_rx(width.rx_queues);
         queues
+    }
+
+    /// What a driver of `version` may use: the least of what the device is built with, what it offers and what the version has.
+    pub const fn width(&self, version: u8) -> Width {
+        let (row, limits) = (Version::of(version), &self.limits);
+        let offered = if self.queue_pairs >= Offer::MOST_QUEUES { u8::MAX } else { self.queue_pairs };
+        Width {
+            tx_queues: least(least(limits.tx_queues, row.tx_queues), offered),
+            rx_queues: least(least(limits.rx_queues, row.rx_queues), offered),
+            vectors: least(limits.vectors, row.vectors),
+        }
+    }
+
+    /// What the newest version that is offered may use: the function has as many MSI-X table entries as this has vectors.
+    pub const fn widest(&self) -> Width {
+        self.width(self.offer().version)
+    }
+
+    /// Bytes of BAR0: 4096, or 16 MiB where drivers of some version can be granted the doorbells of its second page.
+    pub const fn bar0_bytes(&self) -> u32 {
+        let offered = self.answers.capabilities & LARGE_BAR != 0 && self.offer().version >= CAPABILITIES_SINCE;
+        if offered { LARGE_BAR0_BYTES } else { Bar0::MAP.bytes }
+    }
+
+    /// The register of BAR0 that a driver of `version` meets at `offset`, see [`Bar0::reached`]; none past the vectors that there are.
+    #[inline]
+    pub const fn bar0(&self, offset: u32, version: u8, large: bool) -> Option<Bar0> {
+        match Bar0::reached(offset, version, large) {
+            Some(Bar0::Imr(vector)) if vector >= self.limits.vectors => None,
+            register => register,
+        }
     }
 
     /// Why no device can be built so, if none can.
@@ -338,14 +418,25 @@ impl Profile {
         if self.versions == 0 || self.versions >> Offer::NEWEST != 0 {
             return Some("VRRS offers a version that there is not, or none");
         }
-        if limits.tx_queues == 0 || limits.rx_queues == 0 {
+        if limits.tx_queues == 0 || limits.rx_queues == 0 || self.queue_pairs == 0 {
             return Some("a device has a queue of each kind");
+        }
+        let Width { tx_queues, rx_queues, vectors } = NEWEST;
+        if limits.tx_queues > tx_queues
+            || limits.rx_queues > rx_queues
+            || limits.vectors > vectors
+            || limits.vectors == 0
+        {
+            return Some("no version has so many queues or vectors, or a device has no vector");
         }
         if limits.max_mtu < limits.min_mtu || limits.max_mtu_later < limits.max_mtu {
             return Some("an MTU of an earlier version is refused by a later one");
         }
         if let Some(wrong) = answers::wrong_sizes(self.tx_data_bytes, self.answers.rx_data_bytes) {
             return Some(wrong);
+        }
+        if self.limits.merged != 1 && self.answers.disabled_offloads & LRO_DISABLED != 0 {
+            return Some("GET_DISABLED_OFFLOADS says that LRO is off, and segments are merged");
         }
         self.answers.contradiction()
     }
@@ -360,6 +451,7 @@ impl Profile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vmxnet3::RssFields;
 
     #[test]
     fn the_deviation_table_names_each_once_in_order() {
@@ -382,8 +474,12 @@ mod tests {
             Profile { tx_data_bytes: 96, ..plain },
             Profile { limits: Limits { max_mtu_later: 8999, ..plain.limits }, ..plain },
             Profile { limits: Limits { tx_queues: 0, ..plain.limits }, ..plain },
-            answers(Answers { capabilities: 1 << 16, ..Answers::PLAIN }),
-            answers(Answers { capabilities: 1 << 2, ..Answers::PLAIN }),
+            Profile { limits: Limits { rx_queues: 33, ..plain.limits }, ..plain },
+            Profile { limits: Limits { vectors: 66, ..plain.limits }, ..plain },
+            Profile { queue_pairs: 0, ..plain },
+            answers(Answers { capabilities: 1 << 17, ..Answers::PLAIN }),
+            answers(Answers { tunnels: false, ..Answers::PLAIN }),
+            answers(Answers { rss_fields: RssFields::DEFAULT.0, ..Answers::PLAIN }),
             answers(Answers { capabilities: 1 << 31, ..Answers::PLAIN }),
             answers(Answers { rx_data_bytes: 65, ..Answers::PLAIN }),
             answers(Answers { timestamp_bytes: 32, ..Answers::PLAIN }),
@@ -393,6 +489,20 @@ mod tests {
         }
         let able = Answers { tunnels: true, capabilities: 1 << 2, timestamp_bytes: 0x80_0040, ..Answers::PLAIN };
         assert_eq!(answers(able).contradiction(), None);
+    }
+
+    #[test]
+    fn a_driver_may_use_the_least_of_what_is_built_offered_and_known() {
+        let of = |profile: &Profile, version| {
+            let Width { tx_queues, rx_queues, vectors } = profile.width(version);
+            (tx_queues, rx_queues, vectors)
+        };
+        let plain = Profile::REFERENCE;
+        assert_eq!([1, 5, 6, 9].map(|v| of(&plain, v)), [(8, 16, 25), (8, 16, 25), (32, 32, 65), (32, 32, 65)]);
+        assert_eq!([1, 9].map(|v| of(&Profile::QEMU_11_1, v)), [(8, 8, 25); 2]);
+        assert_eq!(of(&Profile { queue_pairs: 3, ..plain }, 9), (3, 3, 65));
+        assert_eq!(plain.widest().vectors, 25, "a device of version 1");
+        assert_eq!(plain.max_queues(9).0, 0x2020);
     }
 
     #[test]

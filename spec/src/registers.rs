@@ -33,10 +33,14 @@ pub struct RegisterDecl {
     pub step: u32,
     /// Bytes that one occupies, padding included.
     pub size: u32,
+    /// Bits that one has.
+    pub width: u32,
     /// How software may use it.
     pub access: Access,
     /// Value after reset.
     pub reset: u64,
+    /// Lowest interface version that has it, where that is not as [`RegisterMap::since`] says.
+    pub since: Option<u8>,
 }
 
 /// Bytes in which nothing is declared.
@@ -57,6 +61,8 @@ pub struct RegisterMap {
     pub doc: &'static str,
     /// Size in bytes.
     pub bytes: u32,
+    /// Lowest interface version that has the page.
+    pub since: u8,
     /// Every register.
     pub registers: &'static [RegisterDecl],
     /// Every gap.
@@ -115,11 +121,12 @@ pub const fn tiles(map: &RegisterMap) -> bool {
 macro_rules! registers {
     (
         $(#[doc = $doc:literal])*
-        pub enum $name:ident in $bytes:literal = $vendor:literal {
+        pub enum $name:ident in $bytes:literal = $vendor:literal $(, since $psince:literal)? {
             $(
                 $(#[doc = $rdoc:literal])*
                 $offset:literal $([$count:literal; $step:literal])? => $reg:ident $(($index:ident))? = $rname:literal:
-                    $access:ident $(, size $size:literal)?, reset $reset:literal;
+                    $access:ident $(, size $size:literal)? $(, width $width:literal)?, reset $reset:literal
+                    $(, since $rsince:literal)?;
             )*
         }
         gaps { $($from:literal .. $to:literal),* $(,)? }
@@ -136,6 +143,7 @@ macro_rules! registers {
                 name: $vendor,
                 doc: concat!($($doc, "\n"),*),
                 bytes: $bytes,
+                since: $crate::registers!(@or 1 $($psince)?),
                 registers: &[$( $crate::registers::RegisterDecl {
                     name: $rname,
                     doc: concat!($($rdoc, "\n"),*),
@@ -143,8 +151,10 @@ macro_rules! registers {
                     count: $crate::registers!(@or 1 $($count)?),
                     step: $crate::registers!(@or 8 $($step)?),
                     size: $crate::registers!(@or 8 $($size)?),
+                    width: $crate::registers!(@or 32 $($width)?),
                     access: $crate::registers::Access::$access,
                     reset: $reset,
+                    since: $crate::layout!(@some $($rsince)?),
                 } ),*],
                 gaps: &[$( $crate::registers::Gap { from: $from, to: $to } ),*],
             };

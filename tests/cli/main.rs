@@ -1,6 +1,9 @@
 //! The built command, run as its users run it: exit statuses, what it prints, how it refuses.
 
 mod conform;
+mod export;
+mod live;
+mod process;
 mod refusals;
 mod schema;
 mod traces;

@@ -7,7 +7,6 @@ use pretty_assertions::assert_eq;
 use serde_json::Value;
 use spec::clause::ALL;
 use spec::profile::{Deviation, Profile};
-use std::path::PathBuf;
 
 #[test]
 fn every_file_of_the_recording_is_shown_by_field_name() {
@@ -96,6 +95,10 @@ fn the_catalogue_fits_its_schema_and_every_clause_of_a_case_has_one() {
     for clause in clauses.iter().filter(|clause| clause["judge"] == "case") {
         assert!(!clause["cases"].as_array().expect("names").is_empty(), "{clause}");
     }
+    for (case, row) in catalogue["cases"].as_array().expect("rows").iter().map(|row| (&row["case"], row)) {
+        let seen = row["seen"].as_array().expect("devices");
+        assert!(seen.iter().all(Value::is_string), "{case}");
+    }
     let faults = catalogue["faults"].as_array().expect("rows");
     assert!(faults.iter().all(|row| row["reason"].is_null() != row["cases"].as_array().expect("names").is_empty()));
 }
@@ -109,19 +112,6 @@ fn every_list_is_in_the_list_of_all() {
             assert!(all.contains(&format!("\n  {line}\n")), "{line}");
         }
     }
-}
-
-#[test]
-fn the_specification_is_exported_in_each_format() {
-    assert_eq!(prints(&["export"]), prints(&["export", "--format", "markdown"]));
-    assert!(prints(&["export"]).contains("VMX-TX-008"));
-    let json: Value = serde_json::from_str(&prints(&["export", "--format", "json"])).expect("JSON");
-    assert!(json.as_object().is_some_and(|tables| !tables.is_empty()));
-    assert!(prints(&["export", "--format", "c"]).contains("#define VMXNET3_CMD_ACTIVATE_DEV"));
-
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("exported.h");
-    assert_eq!(prints(&["export", "--format", "c", "--out", &path.display().to_string()]), "");
-    assert_eq!(std::fs::read_to_string(&path).expect("it was written"), prints(&["export", "--format", "c"]));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod alike;
 mod face;
+mod left;
+mod lent;
 mod negative;
 mod versions;
 

@@ -53,7 +53,7 @@ fn round<T: Tap>(rig: &mut Rig, budget: u32, look: bool, tap: &mut T) -> bool {
     let before = system.clone();
     system.run_devices(budget, tap);
     busy |= *system != before;
-    for vector in 0..25 {
+    for vector in 0..65 {
         if system.take_message(vector) {
             guest.interrupt(vector);
             busy = true;
@@ -106,7 +106,10 @@ proptest! {
 #[test]
 fn a_server_that_does_not_look_sends_nothing() {
     use model::guest::shape::{Bounds, Shape};
-    let shape = Shape::roll(&mut Dice::new(1), &Bounds { frame: 100, segmented: 100, fragments: 1, flows: 1 });
+    let shape = Shape::roll(
+        &mut Dice::new(1),
+        &Bounds { frame: 100, segmented: 100, fragments: 1, flows: 1, streams: false, tunnels: false },
+    );
     let ops = [Op::Send { queue: 0, shape }, Op::Settle];
     let sent = |look| {
         // No switch may look in its place.

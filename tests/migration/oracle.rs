@@ -140,7 +140,7 @@ proptest! {
 /// Bursts from a seed, for claims about many of them.
 fn rolled(seed: u64) -> Vec<Vec<Op>> {
     let mut dice = Dice::new(seed);
-    let bounds = Bounds { frame: 150, segmented: 0, fragments: 2, flows: 2 };
+    let bounds = Bounds { frame: 150, segmented: 0, fragments: 2, flows: 2, streams: false, tunnels: false };
     let op = |dice: &mut Dice| match dice.below(2) {
         0 => Op::Send { queue: dice.below(2) as u8, shape: Shape::roll(dice, &bounds) },
         _ => Op::Offer { shape: WireShape::roll(dice, &bounds) },

@@ -36,7 +36,7 @@ fn saved(rig: &mut Rig, judges: &mut Judges) -> Option<Vec<u8>> {
     if system.mode() == Mode::Hardware || !system.settle(judges) {
         return None;
     }
-    (0..25).for_each(|vector| {
+    (0..65).for_each(|vector| {
         if system.take_message(vector) {
             rig.machine.guest.interrupt(vector);
         }

@@ -1,10 +1,12 @@
 //! The switch campaign: random guests, traffic, wires and filters, switched at random moments, every monitor watching.
 
+mod drawn;
+
 use crate::case::newest;
 use crate::verify::Settings;
 use model::guest::script::{Finish, Ingress, Op, Side};
 use model::guest::shape::{Bounds, Shape, WireShape};
-use model::guest::vmxnet3::{Breach, DriverConfig, RssSetup};
+use model::guest::vmxnet3::{Breach, DriverConfig, RssSetup, Vectors};
 use model::machine::{Mode, Rig};
 use model::migrate::Outcome;
 use model::mutant::Planted;
@@ -62,8 +64,8 @@ impl Findings {
     }
 }
 
-/// The courses of a campaign on `profile`.
-pub fn courses(profile: &'static Profile) -> Vec<Course> {
+/// The courses of a campaign on `profile`, the last but one drawn by `seed`.
+pub fn courses(profile: &'static Profile, seed: u64) -> Vec<Course> {
     let everything = rx_mode::UCAST | rx_mode::MCAST | rx_mode::BCAST;
     let base = DriverConfig {
         features: feature::RXCSUM | feature::RXVLAN,
@@ -76,8 +78,9 @@ pub fn courses(profile: &'static Profile) -> Vec<Course> {
     let key = std::array::from_fn(|i| (i as u8).wrapping_mul(37).wrapping_add(11));
     let rss = RssSetup { hash_type: 0xf, key, table };
     let tiny = DriverConfig { rx_mode: everything, features: base.features, ..DriverConfig::tiny() };
-    let small = Bounds { frame: 200, segmented: 400, fragments: 3, flows: 4 };
-    vec![
+    let drawn = drawn::courses(profile, &base, seed);
+    let small = Bounds { frame: 200, segmented: 400, fragments: 3, flows: 4, streams: false, tunnels: false };
+    let mut all = vec![
         Course {
             name: "one queue pair",
             profile,
@@ -101,7 +104,7 @@ pub fn courses(profile: &'static Profile) -> Vec<Course> {
                 ..base.clone()
             },
             bytes: 4 << 20,
-            bounds: Bounds { frame: 120, segmented: 0, fragments: 2, flows: 16 },
+            bounds: Bounds { frame: 120, segmented: 0, fragments: 2, flows: 16, streams: false, tunnels: false },
             burst: 96,
         },
         Course {
@@ -112,7 +115,7 @@ pub fn courses(profile: &'static Profile) -> Vec<Course> {
                 tx_comp: 64,
                 rx_ring: [64, 64],
                 rx_comp: 128,
-                rss: Some(rss),
+                rss: Some(rss.clone()),
                 ..queues(4)
             },
             bytes: 8 << 20,
@@ -164,13 +167,59 @@ pub fn courses(profile: &'static Profile) -> Vec<Course> {
             bounds: Bounds { frame: 400, segmented: 4000, ..Bounds::default() },
             burst: 24,
         },
-        Course { name: "tiny rings", profile: &Profile::SMALL, config: tiny, bytes: 1 << 16, bounds: small, burst: 6 },
-    ]
+        Course {
+            name: "streams that LRO merges",
+            profile: newest(profile),
+            config: DriverConfig {
+                tx_ring: 64,
+                tx_comp: 64,
+                rx_ring: [64, 64],
+                rx_comp: 128,
+                max_version: 2,
+                max_rx_sg: 18,
+                features: base.features | feature::LRO,
+                ..base.clone()
+            },
+            bytes: 4 << 20,
+            bounds: Bounds { segmented: 3000, streams: true, ..Bounds::default() },
+            burst: 32,
+        },
+        Course {
+            name: "more queues than the adapter has, by the second page",
+            profile: newest(&Profile::LARGE_BAR),
+            config: DriverConfig {
+                tx_ring: 32,
+                tx_comp: 32,
+                rx_ring: [64, 32],
+                rx_comp: 96,
+                max_version: 9,
+                large_bar: true,
+                tx_queues: 14,
+                rx_queues: 18,
+                vectors: Vectors::Separate,
+                rss: Some(RssSetup { table: (0..128).map(|i| i % 18).collect(), ..rss.clone() }),
+                ..base.clone()
+            },
+            bytes: 16 << 20,
+            bounds: Bounds { segmented: 4000, ..Bounds::default() },
+            burst: 48,
+        },
+    ];
+    all.extend(drawn);
+    all.push(Course {
+        name: "tiny rings",
+        profile: &Profile::SMALL,
+        config: tiny,
+        bytes: 1 << 16,
+        bounds: small,
+        burst: 6,
+    });
+    all
 }
 
 /// Runs every course until its share of packets and switches is reached.
 pub fn run(settings: &Settings, planted: Planted, progress: &mut dyn FnMut(u64, u64)) -> Findings {
-    let courses = courses(settings.profile);
+    let courses = courses(settings.profile, settings.seed);
     let shares = courses.len() as u64;
     let mut findings = Findings::default();
     for (at, course) in courses.iter().enumerate() {
@@ -208,11 +257,23 @@ fn run_course(
         findings.stuck.push((course.name, 0));
         return;
     }
+    // A guest on the line stays in software, as hardware knows MSI-X alone, and so does one with more queues than the adapter has.
+    let stays = course.config.vectors == Vectors::Intx || course.config.is_extended();
+    let switches = if stays { findings.switches } else { switches };
     let mut epoch = 0;
     while findings.switches < switches || findings.sent + findings.received < packets {
         epoch += 1;
         let switch = findings.switches < switches;
         let rested = run_epoch(course, &mut rig, &mut judges, &mut dice, epoch, switch, findings);
+        if stays && epoch % 8 == 1 {
+            let enter = Op::Switch { to: Side::Hardware, finish: Finish::Drain, ingress: Ingress::A };
+            rig.apply(&enter, &mut judges);
+            // Whether it is refused at once or by its first step.
+            while rig.machine.system.switching() && rig.one_step(&mut dice, &mut judges) {}
+            if rig.machine.system.switching() || rig.machine.system.mode() == Mode::Hardware {
+                findings.stuck.push((course.name, epoch));
+            }
+        }
         findings.sent = sent + rig.machine.guest.counts().sent;
         findings.received = received + rig.machine.guest.counts().received;
         if !rested {
@@ -270,7 +331,11 @@ pub fn run_epoch<T: Tap>(
             1 => Op::RxMode { bits: dice.below(32) as u32 | rx_mode::UCAST },
             2 => Op::Multicast { groups: dice.below(5) as u8 },
             3 => Op::Vlans { vids: (0..dice.below(4)).map(|_| dice.below(4096) as u16).collect() },
-            4 => Op::Features { bits: dice.below(2) | dice.below(2) << 2 },
+            4 => Op::Features {
+                bits: dice.below(2)
+                    | dice.below(2) << 2
+                    | course.config.features & (feature::LRO | feature::RXINNEROFLD) & dice.below(32),
+            },
             _ => Op::Reset,
         };
         rig.apply(&op, judges);

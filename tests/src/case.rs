@@ -3,13 +3,15 @@
 //! A [`Case`] asks [`Check`] for a device in software or on the adapter, talks to it through registers and guest memory, and
 //! claims clauses. The judges of `spec::monitor` watch the same conversation, and their counts are added.
 
-use crate::rig::{Bench, Setup};
+use crate::rig::{Bench, Conversation, Setup, Tape};
 use crate::{switch, vic, vmxnet3};
 use golden::dut::{Dut, Trouble};
 use model::mutant::Planted;
 use spec::clause::{Tally, find_index};
+use spec::frame::Dice;
 use spec::monitor::{Violation, What};
-use spec::profile::{Deviation, Offer, Profile};
+use spec::profile::{Deviation, Deviations, Offer, Profile};
+use spec::vmxnet3::Bar1;
 
 /// A conversation and what it judges.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +26,31 @@ pub struct Case {
     pub needs: &'static [Need],
     /// The conversation.
     pub run: fn(&mut Check),
+}
+
+impl Case {
+    /// A case for every device.
+    pub const fn new(id: &'static str, clauses: &'static [&'static str], run: fn(&mut Check)) -> Self {
+        Self { id, clauses, unless: &[], needs: &[], run }
+    }
+
+    /// The same; a profile that deviates so is excused.
+    #[must_use]
+    pub const fn unless(self, unless: &'static [Deviation]) -> Self {
+        Self { unless, ..self }
+    }
+
+    /// The same; it cannot do without.
+    #[must_use]
+    pub const fn needing(self, needs: &'static [Need]) -> Self {
+        Self { needs, ..self }
+    }
+
+    /// The interface version that it is about, 1 to 9, where it is one of a row: its name ends in `-v1` to `-v9`.
+    pub fn version(&self) -> Option<u8> {
+        let (_, number) = self.id.rsplit_once("-v")?;
+        number.parse().ok().filter(|number| (1..=Offer::NEWEST).contains(number))
+    }
 }
 
 /// Every case, a subject a list, a face of the device a list of those.
@@ -78,17 +105,17 @@ impl Target {
 }
 
 /// Makes somebody else's device, at power-on, as often as it is asked.
-pub type Make<'a> = &'a mut dyn FnMut() -> Result<Box<dyn Dut>, Trouble>;
+pub type Make<'a, 'd> = &'a mut (dyn FnMut() -> Result<Box<dyn Dut + 'd>, Trouble> + 'a);
 
 /// The device that cases are run on.
-pub enum Subject<'a> {
+pub enum Subject<'a, 'd> {
     /// Our own, on the targets that a case names and that this one includes.
     Ours(Target),
     /// Somebody else's.
-    Theirs(Make<'a>),
+    Theirs(Make<'a, 'd>),
 }
 
-impl std::fmt::Debug for Subject<'_> {
+impl std::fmt::Debug for Subject<'_, '_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ours(target) => write!(f, "Ours({target:?})"),
@@ -97,7 +124,7 @@ impl std::fmt::Debug for Subject<'_> {
     }
 }
 
-impl Subject<'_> {
+impl Subject<'_, '_> {
     /// Why a case with this need cannot be judged here.
     fn lacks(&self, need: Need) -> bool {
         match self {
@@ -180,6 +207,10 @@ pub struct Outcome {
     pub skipped: Vec<(&'static str, &'static str)>,
     /// What ended a case before its end.
     pub trouble: Option<Ended>,
+    /// The first conversation in which a claim did not hold, where it was asked for.
+    pub conversation: Option<Conversation>,
+    /// The last conversation in a foreign device's own words, where that was asked for.
+    pub script: String,
 }
 
 /// How somebody else's device ended a case.
@@ -206,13 +237,16 @@ impl Outcome {
 /// The clause that every case claims beside its own: what the device writes has a value set by the specification.
 pub const POISONED: &str = "VMX-BAD-002";
 
+/// The seed that is used when none is given.
+pub const SEED: u64 = 1;
+
 /// Failures kept of each clause in one case.
 pub const KEPT: usize = 4;
 
 /// What a case works with: devices to talk to, and a ledger of claims.
 #[derive(Debug)]
-pub struct Check<'a> {
-    subject: Subject<'a>,
+pub struct Check<'a, 'd> {
+    subject: Subject<'a, 'd>,
     trouble: Option<Ended>,
     ran: bool,
     /// Why a conversation was left out.
@@ -224,9 +258,12 @@ pub struct Check<'a> {
     target: Option<Target>,
     tally: Tally,
     failures: Vec<Failure>,
+    seed: u64,
+    tape: Option<Tape>,
+    script: String,
 }
 
-impl<'a> Check<'a> {
+impl<'d> Check<'_, 'd> {
     /// What the device is expected to be.
     pub fn profile(&self) -> &'static Profile {
         self.profile
@@ -272,17 +309,21 @@ impl<'a> Check<'a> {
     }
 
     /// A fresh device; `None` when there is none.
-    fn bench(&mut self, target: Target, setup: &Setup) -> Option<Bench> {
-        let Subject::Theirs(make) = &mut self.subject else {
-            return Some(Bench::ours(self.profile, self.device, self.planted, target, setup));
+    fn bench(&mut self, target: Target, setup: &Setup) -> Option<Bench<'d>> {
+        let mut bench = match &mut self.subject {
+            Subject::Ours(_) => Bench::ours(self.profile, self.device, self.planted, target, setup),
+            Subject::Theirs(make) => match make() {
+                Ok(dut) => Bench::theirs(self.profile, dut, setup),
+                Err(trouble) => {
+                    self.trouble = Some(Ended { trouble, script: String::new() });
+                    return None;
+                }
+            },
         };
-        match make() {
-            Ok(dut) => Some(Bench::theirs(self.profile, dut, setup)),
-            Err(trouble) => {
-                self.trouble = Some(Ended { trouble, script: String::new() });
-                None
-            }
+        if let Some(tape) = &self.tape {
+            bench.record(tape.clone(), self.case.id, self.device, setup);
         }
+        Some(bench)
     }
 
     /// Holds a conversation, then again over the opposite poison, and compares what is left of guest memory.
@@ -292,17 +333,38 @@ impl<'a> Check<'a> {
         setup: &Setup,
         conversation: &mut impl FnMut(&mut Self, &mut Bench),
     ) {
+        let setup = &keyed(setup, self.seed);
+        let before = (self.tally.clone(), self.failures.clone());
         let Some(mut bench) = self.bench(target, setup) else { return };
         conversation(self, &mut bench);
         self.close(&bench);
+        if let Some(Ended { trouble: Trouble::Cannot(lack), .. }) = &self.trouble {
+            // What was claimed behind it rests on nothing.
+            (self.missed, self.ran) = (Some(lack.reason()), false);
+            (self.tally, self.failures) = before;
+            return;
+        }
+        if let Some(tape) = &self.tape {
+            if self.failures.len() > before.1.len() && self.script.is_empty() {
+                self.script = bench.device.script();
+            }
+            tape.pause();
+        }
+        // A device that is lent has the memory of the next conversation afterwards.
+        bench.memory();
         let opposite = Setup { poison: !setup.poison, ..setup.clone() };
         // The claims were made the first time; what they counted then stands.
         let (tally, failures) = (self.tally.clone(), self.failures.clone());
-        let again = if bench.is_well() { self.bench(target, &opposite) } else { None };
-        if let Some(mut again) = again {
-            conversation(self, &mut again);
+        let mut again = if bench.is_well() { self.bench(target, &opposite) } else { None };
+        if let Some(again) = &mut again {
+            conversation(self, again);
             (self.tally, self.failures) = (tally, failures);
-            self.compare(&bench, &again, [setup.poison, opposite.poison]);
+        }
+        if let Some(tape) = &self.tape {
+            tape.resume();
+        }
+        if let Some(again) = &again {
+            self.compare(&bench, again, [setup.poison, opposite.poison]);
         }
     }
 
@@ -331,6 +393,91 @@ impl<'a> Check<'a> {
         self.profile = newest(profile);
         self.device = if device == profile { self.profile } else { newest(device) };
         self.on(target, setup, conversation);
+        (self.profile, self.device) = (profile, device);
+    }
+
+    /// The interface version that the case is about; the newest for a case that is about none.
+    pub fn version(&self) -> u8 {
+        self.case.version().unwrap_or(Offer::NEWEST)
+    }
+
+    /// As [`Check::on`], with a device that offers the version that the case is about; see [`Check::at`].
+    pub fn at_version(
+        &mut self,
+        target: Target,
+        setup: &Setup,
+        mut conversation: impl FnMut(&mut Self, &mut Bench, u8),
+    ) {
+        let version = self.version();
+        self.at(version, target, setup, |check, bench| conversation(check, bench, version));
+    }
+
+    /// As [`Check::on`], with a device that offers `version`, which the guest selects. Ours is built so where it does not offer it
+    /// already; somebody else's says what it offers in VRRS.
+    pub fn at(
+        &mut self,
+        version: u8,
+        target: Target,
+        setup: &Setup,
+        mut conversation: impl FnMut(&mut Self, &mut Bench),
+    ) {
+        if !self.is_offered(version, setup) {
+            self.missed = Some("the device does not offer the interface version");
+            return;
+        }
+        let (profile, device) = (self.profile, self.device);
+        if matches!(self.subject, Subject::Ours(_)) {
+            self.profile = offering(profile, version);
+            self.device = if device == profile { self.profile } else { offering(device, version) };
+        }
+        self.on(target, setup, |check, bench| {
+            bench.select(version);
+            conversation(check, bench);
+        });
+        (self.profile, self.device) = (profile, device);
+    }
+
+    /// As [`Check::at`], with a device that can be granted the doorbells of a second page of BAR0: ours is built so. Left out where
+    /// the device is somebody else's, or differs from the reference.
+    pub fn at_large_bar(
+        &mut self,
+        version: u8,
+        target: Target,
+        setup: &Setup,
+        conversation: impl FnMut(&mut Self, &mut Bench),
+    ) {
+        if !matches!(self.subject, Subject::Ours(_)) || self.profile.deviations != Deviations::NONE {
+            self.missed = Some("the device does not offer a large BAR0");
+            return;
+        }
+        let (profile, device) = (self.profile, self.device);
+        (self.profile, self.device) = (&Profile::LARGE_BAR, &Profile::LARGE_BAR);
+        self.at(version, target, setup, conversation);
+        (self.profile, self.device) = (profile, device);
+    }
+
+    /// Whether the device offers `version`, or is ours and can be built so.
+    fn is_offered(&mut self, version: u8, setup: &Setup) -> bool {
+        // Every device knows the first.
+        if version == 1 || matches!(self.subject, Subject::Ours(_)) {
+            return true;
+        }
+        let Some(mut bench) = self.bench(Target::Software, setup) else { return false };
+        let offered = bench.read1(Bar1::Vrrs);
+        self.close(&bench);
+        offered >> (version - 1) & 1 == 1
+    }
+
+    /// As [`Check::on`], with a device that has no MSI-X and tells its guest by the INTx line.
+    pub fn on_line(&mut self, setup: &Setup, conversation: impl FnMut(&mut Self, &mut Bench)) {
+        if let Subject::Theirs(_) = self.subject {
+            self.missed = Some("the device is set up with MSI-X");
+            return;
+        }
+        let (profile, device) = (self.profile, self.device);
+        self.profile = with_line(profile);
+        self.device = if device == profile { self.profile } else { with_line(device) };
+        self.on(Target::Software, setup, conversation);
         (self.profile, self.device) = (profile, device);
     }
 
@@ -396,14 +543,50 @@ impl<'a> Check<'a> {
 
     fn keep(&mut self, clause: &'static str, detail: Detail) {
         if self.failures.iter().filter(|kept| kept.clause == clause).count() < KEPT {
-            self.failures.push(Failure { case: self.case.id, clause, target: self.target, detail });
+            let failure = Failure { case: self.case.id, clause, target: self.target, detail };
+            if let Some(tape) = &self.tape {
+                tape.claim(failure.to_string());
+            }
+            self.failures.push(failure);
         }
     }
 }
 
+/// `setup` with contents of memory and payloads by `seed`; the seed that is used when none is given leaves them as they are.
+fn keyed(setup: &Setup, seed: u64) -> Setup {
+    if seed == SEED {
+        return setup.clone();
+    }
+    let mut dice = Dice::new(seed);
+    let poison = loop {
+        // All zeros and all ones hide what they are made of.
+        let poison = setup.poison ^ dice.next() as u8;
+        if poison != 0 && poison != 0xff {
+            break poison;
+        }
+    };
+    Setup { poison, seed: setup.seed ^ dice.next(), ..setup.clone() }
+}
+
 /// The same device with every version offered.
 pub(crate) fn newest(profile: &'static Profile) -> &'static Profile {
-    let offer = Offer { version: Offer::NEWEST, ..profile.offer() };
+    with_offer(profile, Offer { version: Offer::NEWEST, ..profile.offer() })
+}
+
+/// The same device, with `version` offered.
+fn offering(profile: &'static Profile, version: u8) -> &'static Profile {
+    if profile.versions >> (version - 1) & 1 == 1 {
+        return profile;
+    }
+    with_offer(profile, Offer { version, ..profile.offer() })
+}
+
+/// The same device without MSI-X.
+pub(crate) fn with_line(profile: &'static Profile) -> &'static Profile {
+    with_offer(profile, Offer { msix: false, ..profile.offer() })
+}
+
+fn with_offer(profile: &'static Profile, offer: Offer) -> &'static Profile {
     // One that is in no table is a wrong device of a test: it lives as long as the test.
     profile.offering(offer).unwrap_or_else(|| Box::leak(Box::new(profile.with_offer(offer))))
 }
@@ -411,6 +594,16 @@ pub(crate) fn newest(profile: &'static Profile) -> &'static Profile {
 /// Runs every case on a device of `profile`.
 pub fn run_all(profile: &'static Profile, planted: Planted) -> Outcome {
     run_against(profile, profile, planted)
+}
+
+/// Runs cases until one breaks `clause`, those that claim it first, and answers what that one found. Judges see more than a case
+/// claims: a case may break a clause that another one claims.
+pub fn run_until_broken(profile: &'static Profile, planted: Planted, clause: &str) -> Option<Outcome> {
+    let claims = |case: &&Case| case.clauses.contains(&clause);
+    all().filter(claims).chain(all().filter(|case| !claims(case))).find_map(|case| {
+        let outcome = run_case(case, profile, profile, planted, Subject::Ours(Target::Both));
+        outcome.broke(clause).then_some(outcome)
+    })
 }
 
 /// Runs every case of `profile` on a device built as `device`: other than `profile`, it shows that the cases can fail.
@@ -431,14 +624,35 @@ impl Outcome {
     }
 }
 
+/// What a case is run on beside its subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// What the device is expected to be.
+    pub profile: &'static Profile,
+    /// What one of ours is built as.
+    pub device: &'static Profile,
+    /// The bug planted in one of ours.
+    pub planted: Planted,
+    /// Contents of memory and payloads.
+    pub seed: u64,
+    /// The first conversation that fails is kept.
+    pub record: bool,
+}
+
 /// Runs one case, if the profile is not excused from it and the device has what it needs.
 pub fn run_case(
     case: &'static Case,
     profile: &'static Profile,
     device: &'static Profile,
     planted: Planted,
-    subject: Subject<'_>,
+    subject: Subject<'_, '_>,
 ) -> Outcome {
+    run_on(case, &Terms { profile, device, planted, seed: SEED, record: false }, subject)
+}
+
+/// As [`run_case`], with every choice there is.
+pub fn run_on(case: &'static Case, terms: &Terms, subject: Subject<'_, '_>) -> Outcome {
+    let Terms { profile, device, planted, seed, record } = *terms;
     let mut outcome = Outcome::default();
     if let Some(&deviation) = case.unless.iter().find(|&&deviation| profile.has(deviation)) {
         outcome.not_applicable.push((case.id, deviation));
@@ -461,10 +675,15 @@ pub fn run_case(
         target: None,
         tally,
         failures,
+        seed,
+        tape: record.then(Tape::default),
+        script: String::new(),
     };
     (case.run)(&mut check);
-    if let Some(reason) = check.missed.filter(|_| !check.ran) {
+    if let Some(reason) = check.missed.filter(|_| !check.ran && check.failures.is_empty()) {
         outcome.skipped.push((case.id, reason));
     }
-    Outcome { tally: check.tally, failures: check.failures, trouble: check.trouble, ..outcome }
+    let trouble = check.trouble.filter(|ended| !matches!(ended.trouble, Trouble::Cannot(_)));
+    let conversation = check.tape.and_then(|tape| tape.failed());
+    Outcome { tally: check.tally, failures: check.failures, trouble, conversation, script: check.script, ..outcome }
 }

@@ -3,15 +3,17 @@
 use model::guest::script::Op;
 use model::guest::shape::{Bounds, Shape, WireShape};
 use model::guest::vmxnet3::DriverConfig;
-use model::machine::{Mode, ROUNDS, Rig};
+use model::machine::{Machine, Mode, ROUNDS, Rig};
 use model::migrate::{Outcome, Plan, Stage};
 use model::vic::Register;
 use spec::event::{Effect, GuestView, Stimulus, Tap};
 use spec::frame::Dice;
 use spec::monitor::Judges;
+use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vic::{CqReg, IntrReg, RqReg, WqReg};
 use spec::vmxnet3::command::{feature, rx_mode};
+use spec::vmxnet3::{CELL_BYTES, RxDesc, TxDesc};
 
 /// What to tell.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,48 @@ pub struct Entry {
     pub steps: u32,
     /// What is in flight where, in words.
     pub state: String,
+    /// The same in numbers.
+    pub snapshot: Snapshot,
+}
+
+/// A ring of the first queue pair: cells that wait for the device, and where it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RingView {
+    /// Cells.
+    pub size: u32,
+    /// The cell that the device takes next.
+    pub next: u32,
+    /// Cells from there on that the device has been told of, or finds by their generation bit.
+    pub posted: u32,
+}
+
+/// What is in flight where, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The adapter is the device.
+    pub hardware: bool,
+    /// The guest's vCPUs run.
+    pub runs: bool,
+    /// The TX ring.
+    pub tx: RingView,
+    /// The first RX ring.
+    pub rx: RingView,
+    /// Doorbells on their way to the adapter.
+    pub doorbells: usize,
+    /// Packets in the adapter's pipeline.
+    pub pipeline: usize,
+    /// Writes to guest memory in the adapter's FIFO.
+    pub writes: usize,
+    /// Frames in the adapter's ingress FIFO.
+    pub ingress: usize,
+    /// Frames that wait at the uplink.
+    pub uplink: usize,
+    /// Frames that wait at the guest's port.
+    pub port: usize,
+    /// Frames that the switch under way carries.
+    pub handed: usize,
+    /// Packets for whose completion the guest waits.
+    pub outstanding: usize,
 }
 
 /// The whole tale.
@@ -81,8 +125,8 @@ struct Teller {
 
 impl Teller {
     fn note(&mut self, at: &'static str, does: &'static str) {
-        let state = self.state();
-        self.entries.push(Entry { at, does, steps: std::mem::take(&mut self.steps), state });
+        let (state, snapshot) = (self.state(), self.snapshot());
+        self.entries.push(Entry { at, does, steps: std::mem::take(&mut self.steps), state, snapshot });
     }
 
     /// What is in flight where.
@@ -116,8 +160,7 @@ impl Teller {
             Mode::Software => match system.body().progress() {
                 Ok(progress) => {
                     let (tx, rx, vector) = (progress.tx[0], progress.rx[0], progress.vectors[0]);
-                    let place =
-                        |at: spec::position::RingIndex| format!("{} gen {}", at.index(), u8::from(at.generation()));
+                    let place = |at: RingIndex| format!("{} gen {}", at.index(), u8::from(at.generation()));
                     format!(
                         "software: TX next {}, TX completion {}, RX next {}, masked {} pending {}",
                         place(tx.next),
@@ -133,8 +176,55 @@ impl Teller {
         format!("{body}; {net}; guest waits for {outstanding} completions")
     }
 
+    /// The same in numbers.
+    fn snapshot(&self) -> Snapshot {
+        let Machine { system, guest, .. } = &self.rig.machine;
+        let (tx_area, rx_area) = (guest.layout().tx[0], guest.layout().rx[0]);
+        let (uplink, port) = system.net().waiting();
+        let mut snapshot = Snapshot {
+            hardware: system.mode() == Mode::Hardware,
+            runs: system.vcpus_run(),
+            uplink,
+            port,
+            handed: system.current_switch().map_or(0, model::migrate::Switch::handed),
+            outstanding: guest.outstanding(0),
+            ..Snapshot::default()
+        };
+        let (tx_size, rx_size) = (tx_area.ring_size, rx_area.ring_size[0]);
+        if snapshot.hardware {
+            let read = |register| system.adapter().peek(register);
+            let ring = |size: u32, next: u64, end: u64| {
+                let (next, end) = (next as u32 % size, end as u32 % size);
+                RingView { size, next, posted: (end + size - next) % size }
+            };
+            let way = system.adapter().under_way();
+            snapshot.tx =
+                ring(tx_size, read(Register::Wq(0, WqReg::FetchIndex)), read(Register::Wq(0, WqReg::PostedIndex)));
+            snapshot.rx =
+                ring(rx_size, read(Register::Rq(0, RqReg::FetchIndex)), read(Register::Rq(0, RqReg::PostedIndex)));
+            (snapshot.doorbells, snapshot.pipeline) = (way.doorbells, way.packets);
+            (snapshot.writes, snapshot.ingress) = (way.writes, way.ingress);
+        } else if let Ok(progress) = system.body().progress() {
+            let ring = |size: u32, base: u64, at: RingIndex, generation: fn(u128) -> bool| {
+                let (mut cell, mut posted) = (at, 0);
+                let owned = |cell: RingIndex| {
+                    let word = system.memory().cell(base + u64::from(cell.index()) * CELL_BYTES);
+                    word.is_ok_and(|word| generation(word) == cell.generation())
+                };
+                while posted < size && owned(cell) {
+                    (cell, posted) = (cell.next(size), posted + 1);
+                }
+                RingView { size, next: at.index(), posted }
+            };
+            let (tx, rx) = (progress.tx[0].next, progress.rx[0].next[0]);
+            snapshot.tx = ring(tx_size, tx_area.ring, tx, |word| TxDesc(word).generation());
+            snapshot.rx = ring(rx_size, rx_area.ring[0], rx, |word| RxDesc(word).generation());
+        }
+        snapshot
+    }
+
     fn burst(&mut self) {
-        let bounds = Bounds { frame: 400, segmented: 3000, fragments: 3, flows: 4 };
+        let bounds = Bounds { frame: 400, segmented: 3000, fragments: 3, flows: 4, streams: false, tunnels: false };
         for _ in 0..8 {
             self.rig.apply(&Op::Send { queue: 0, shape: Shape::roll(&mut self.dice, &bounds) }, &mut self.tap);
             self.rig.apply(&Op::Offer { shape: WireShape::roll(&mut self.dice, &bounds) }, &mut self.tap);

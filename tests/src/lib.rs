@@ -1,5 +1,6 @@
 //! The conformance suite as a library, and what the command is made of.
 
+pub mod bare;
 pub mod campaign;
 pub mod case;
 pub mod cli;
@@ -7,6 +8,7 @@ pub mod conform;
 pub mod ledger;
 pub mod recordings;
 pub mod rig;
+pub mod suite;
 mod switch;
 pub mod verify;
 mod vic;

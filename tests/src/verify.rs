@@ -107,11 +107,17 @@ fn unexercised(tally: &Tally) -> impl Iterator<Item = &'static str> + '_ {
 pub fn run(settings: &Settings, progress: &mut dyn FnMut(u64, u64)) -> Verdict {
     let planted = planted(settings.mutant);
     let mut failures = Vec::new();
-    let findings = campaign::run(settings, planted, progress);
+    // For a planted bug one case is enough that finds it by its clause.
+    let killer = settings.mutant.map(|mutant| mutant.row().3);
+    let killed = killer.and_then(|clause| case::run_until_broken(settings.profile, planted, clause));
+    let findings = match killed {
+        Some(_) => Findings::default(),
+        None => campaign::run(settings, planted, progress),
+    };
     describe(&findings, &mut failures);
     let mut tally = findings.tally.clone();
-    // Cases run whatever the campaign found: often they name the clause that explains it.
-    let cases = case::run_all(settings.profile, planted);
+    // Otherwise all run whatever the campaign found: often they name the clause that explains it.
+    let cases = killed.unwrap_or_else(|| case::run_all(settings.profile, planted));
     tally.merge(&cases.tally);
     failures.extend(cases.failures.iter().map(ToString::to_string));
     let mut recordings = Vec::new();

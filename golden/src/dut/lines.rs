@@ -8,7 +8,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Longest line that is taken, bytes; QMP's greeting and events have some hundred.
+/// Longest line that is taken when nothing else is said, bytes; QMP's greeting and events have some hundred.
 const MAX_LINE: usize = 1 << 16;
 
 /// Why a conversation in lines broke off.
@@ -42,12 +42,19 @@ pub(super) struct Lines {
     socket: OwnedFd,
     /// Bytes that came and are not a whole line yet; at most a line and what one `recv` brings.
     inbox: VecDeque<u8>,
+    /// Longest line that is taken, bytes.
+    most: usize,
 }
 
 impl Lines {
     /// Over a connected stream socket.
     pub(super) const fn new(socket: OwnedFd) -> Self {
-        Self { socket, inbox: VecDeque::new() }
+        Self::with_room(socket, MAX_LINE)
+    }
+
+    /// As [`Lines::new`], for lines of at most `most` bytes.
+    pub(super) const fn with_room(socket: OwnedFd, most: usize) -> Self {
+        Self { socket, inbox: VecDeque::new(), most }
     }
 
     fn wait(&self, flags: PollFlags, until: Instant) -> Result<(), Broken> {
@@ -88,11 +95,11 @@ impl Lines {
                 return Ok(String::from_utf8_lossy(&line).trim_end().to_owned());
             }
             looked = self.inbox.len();
-            if looked > MAX_LINE {
+            if looked > self.most {
                 let start: Vec<u8> = self.inbox.iter().take(80).copied().collect();
                 return Err(Broken::Endless(String::from_utf8_lossy(&start).into_owned()));
             }
-            let mut bytes = [0; 4096];
+            let mut bytes = [0; 1 << 14];
             match recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT) {
                 Ok((0, _)) | Err(Errno::CONNRESET) => return Err(Broken::Closed),
                 Ok((came, _)) => self.inbox.extend(bytes.get(..came).unwrap_or_default()),

@@ -7,15 +7,23 @@
 mod lines;
 mod ours;
 mod process;
+mod program;
+pub mod protocol;
 mod qemu;
 mod qmp;
 mod qtest;
 mod script;
+mod serve;
+mod vfio;
 
 pub use ours::Ours;
-pub use qemu::{Options, Qemu};
+pub use program::{PATIENCE, Program};
+pub use qemu::{Options, Qemu, Saved};
+use serde::{Deserialize, Serialize};
+pub use serve::serve_lines;
 use spec::event::Bar;
 use std::fmt;
+pub use vfio::{Place, Socket, VfioUser};
 
 /// Something that a device did, as far as one sees it from outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +55,43 @@ pub struct About {
     pub vectors: u16,
 }
 
+/// Something that a device cannot do, or that nobody can see of it: what needs it is not judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lack {
+    /// Frames cannot be offered to it.
+    Offer,
+    /// Frames that it sends are not seen.
+    Sent,
+    /// Vectors and the INTx line are not seen.
+    Interrupts,
+    /// Its link does not go up and down.
+    Link,
+    /// It cannot be reset from the bus.
+    Reset,
+    /// Bus mastering cannot be switched.
+    BusMaster,
+}
+
+impl Lack {
+    /// Why a case that needs it cannot be judged.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Offer => "frames cannot be offered to the device",
+            Self::Sent => "frames that the device sends cannot be seen",
+            Self::Interrupts => "interrupts of the device cannot be seen",
+            Self::Link => "the link of the device cannot go up and down",
+            Self::Reset => "the device cannot be reset from the bus",
+            Self::BusMaster => "bus mastering of the device cannot be switched",
+        }
+    }
+}
+
 /// What ends a conversation with a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
+    /// It cannot do this at all; whatever else it is asked it still answers.
+    Cannot(Lack),
     /// It cannot be started or set up.
     Start(String),
     /// It ended in the middle of a conversation: how, and its last words.
@@ -63,6 +105,7 @@ pub enum Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Cannot(lack) => f.write_str(lack.reason()),
             Self::Start(why) => write!(f, "the device does not start: {why}"),
             Self::Gone(how) => write!(f, "the device is gone: {how}"),
             Self::Hangs(asked) => write!(f, "the device does not answer: {asked}"),
@@ -76,11 +119,16 @@ impl std::error::Error for Trouble {}
 /// A device under test.
 ///
 /// # Errors
-/// Every method: [`Trouble`], after which no other call is of use.
+/// Every method: [`Trouble`], after which no other call is of use but behind [`Trouble::Cannot`].
 #[expect(clippy::missing_errors_doc, reason = "said once, at the trait")]
 pub trait Dut {
     /// What it is.
     fn about(&self) -> &About;
+
+    /// What it cannot do, or what cannot be seen of it. A method that stands for one of these answers [`Trouble::Cannot`].
+    fn cannot(&self) -> &[Lack] {
+        &[]
+    }
 
     /// Reads `width` bytes (1, 2, 4 or 8) of a register page.
     fn read(&mut self, bar: Bar, offset: u32, width: u8) -> Result<u64, Trouble>;
@@ -96,20 +144,33 @@ pub trait Dut {
     fn store(&mut self, pa: u64, bytes: &[u8]) -> Result<(), Trouble>;
 
     /// A frame reaches the device from its wire. It may take it at once, later, or not at all.
-    fn offer(&mut self, frame: &[u8]) -> Result<(), Trouble>;
+    fn offer(&mut self, frame: &[u8]) -> Result<(), Trouble> {
+        let _ = frame;
+        Err(Trouble::Cannot(Lack::Offer))
+    }
 
     /// Waits until the device has done all that it does by itself, and adds what it did since the last call, oldest first.
     fn settle(&mut self, seen: &mut Vec<Seen>) -> Result<(), Trouble>;
 
     /// The link goes up or down.
-    fn link(&mut self, up: bool) -> Result<(), Trouble>;
+    fn link(&mut self, up: bool) -> Result<(), Trouble> {
+        let _ = up;
+        Err(Trouble::Cannot(Lack::Link))
+    }
 
     /// Resets the function as a bus reset does, and sets it up again as at the start. Guest memory keeps its bytes.
-    fn reset(&mut self) -> Result<(), Trouble>;
+    fn reset(&mut self) -> Result<(), Trouble> {
+        Err(Trouble::Cannot(Lack::Reset))
+    }
 
     /// Switches bus mastering on or off.
-    fn bus_master(&mut self, on: bool) -> Result<(), Trouble>;
+    fn bus_master(&mut self, on: bool) -> Result<(), Trouble> {
+        let _ = on;
+        Err(Trouble::Cannot(Lack::BusMaster))
+    }
 
     /// The conversation so far in the device's own words, from which it can be repeated; empty where there are none.
-    fn script(&self) -> String;
+    fn script(&self) -> String {
+        String::new()
+    }
 }

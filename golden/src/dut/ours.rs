@@ -9,7 +9,7 @@ use spec::event::{Bar, Effect, GuestView, Stimulus, Tap};
 use spec::profile::Profile;
 
 /// Bytes of its guest memory.
-const BYTES: usize = 1 << 20;
+const BYTES: usize = 2 << 20;
 /// Steps that it may take until it is taken to hang.
 const STEPS: u32 = 10_000_000;
 
@@ -48,7 +48,7 @@ impl Ours {
             base: BASE,
             bytes: BYTES,
             mac,
-            vectors: if profile.msix { profile.limits.vectors.into() } else { 0 },
+            vectors: if profile.msix { profile.widest().vectors.into() } else { 0 },
         };
         Self { about, system, record: Record::default() }
     }

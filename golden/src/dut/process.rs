@@ -1,12 +1,19 @@
 //! A program under test as a child of ours: what it says is kept up to a bound, it ends with its owner, and how it ended is told.
+//!
+//! It ends with its owner also where that one is killed and cannot say so: `setpriv` of util-linux, where it is installed, asks the
+//! kernel to kill the program when the thread that started it ends, and becomes the program. So a program belongs to the thread
+//! that started it. What the program starts itself is its own affair, and so is one whose owner is killed before `setpriv` has run.
+//!
+//! Source: Linux, prctl(2), PR_SET_PDEATHSIG; util-linux, setpriv(1).
 
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::collections::VecDeque;
+use std::env::{split_paths, var_os};
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, remove_dir_all};
 use std::io::{self, PipeReader, Read as _, pipe};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, id};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,6 +66,18 @@ impl Shared {
     }
 }
 
+/// Words that become the command that follows them, with a kernel that kills it when we are gone.
+const WITH_US: [&str; 3] = ["setpriv", "--pdeathsig", "KILL"];
+
+/// Where the shell would find `program`.
+fn found(program: &OsStr) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.mode() & 0o111 != 0);
+    if Path::new(program).components().count() > 1 {
+        return Some(PathBuf::from(program)).filter(is_program);
+    }
+    split_paths(&var_os("PATH")?).map(|folder| folder.join(program)).find(is_program)
+}
+
 /// A running child.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -67,12 +86,42 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `command` with `stdin` as its standard input; it inherits `others` under the numbers they have here.
+    /// Starts `command` with `stdin` as its standard input; it inherits `others` under the numbers they have here. It ends with the
+    /// calling thread.
     pub(super) fn start<S: AsRef<OsStr>>(command: &[S], stdin: OwnedFd, others: &[&OwnedFd]) -> io::Result<Self> {
+        Self::spawn(command, stdin, None, others)
+    }
+
+    /// Starts `command` with `socket` as its standard input and its standard output; what it says on standard error is kept.
+    pub(super) fn talking<S: AsRef<OsStr>>(command: &[S], socket: OwnedFd) -> io::Result<Self> {
+        let stdout = socket.try_clone()?;
+        Self::spawn(command, socket, Some(stdout), &[])
+    }
+
+    fn spawn<S: AsRef<OsStr>>(
+        command: &[S],
+        stdin: OwnedFd,
+        stdout: Option<OwnedFd>,
+        others: &[&OwnedFd],
+    ) -> io::Result<Self> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let (from, to) = pipe()?;
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(stdin).stdout(to.try_clone()?).stderr(to);
+        // `setpriv` would tell of a missing program in its own words, and too late.
+        let program = found(program.as_ref()).ok_or(Errno::NOENT)?;
+        let mut command = match found(WITH_US[0].as_ref()) {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(&WITH_US[1..]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.args(arguments).stdin(stdin);
+        match stdout {
+            Some(stdout) => command.stdout(stdout),
+            None => command.stdout(to.try_clone()?),
+        };
+        command.stderr(to);
         let started = {
             let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
             inherited(others, FdFlags::empty())
@@ -227,6 +276,20 @@ mod tests {
         let (process, connection) = shell("exec cat", &[]);
         drop(process);
         assert_eq!((&connection).read(&mut [0]).unwrap(), 0, "the other end is closed");
+    }
+
+    #[test]
+    fn it_ends_with_the_thread_that_started_it() {
+        let started = || {
+            let (process, mut connection) = shell("echo >&0; exec cat", &[]);
+            connection.set_read_timeout(Some(PATIENCE)).unwrap();
+            // Before it is itself, nobody has asked for its end.
+            connection.read_exact(&mut [0]).unwrap();
+            (process, connection)
+        };
+        let (process, mut connection) = thread::spawn(started).join().unwrap();
+        assert_eq!(connection.read(&mut [0]).unwrap(), 0, "the other end is closed, and nobody has dropped it");
+        drop(process);
     }
 
     #[test]

@@ -7,7 +7,13 @@
 //! Not seen: anything between two calls of [`Dut::settle`], the order of frames and vectors within one, a vector that fired twice
 //! within one (it counts once), frames without a byte.
 //!
+//! The machine can be saved ([`Qemu::save`]) and a fresh process goes on from what was saved ([`Qemu::load`], [`Qemu::go_on`]).
+//!
 //! Source: what QEMU 7.2 and 11.1 were seen to do; QEMU, hw/net/vmxnet3.c, net/dgram.c, hw/i386/pc_q35.c.
+
+mod saved;
+
+pub use saved::Saved;
 
 use super::process::{Folder, Process, numbered};
 use super::qmp::Qmp;
@@ -82,6 +88,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct Qemu {
     about: About,
+    command: Vec<String>,
     options: Options,
     process: Process,
     qtest: Qtest,
@@ -163,6 +170,13 @@ impl Qemu {
     /// # Errors
     /// As [`Qemu::start`].
     pub fn with(command: &[String], options: Options) -> Result<Self, Trouble> {
+        let mut qemu = Self::launch(command, options, &[])?;
+        qemu.set_up()?;
+        Ok(qemu)
+    }
+
+    /// A process with a machine that nobody has set up; `more` words go behind those that make it.
+    fn launch(command: &[String], options: Options, more: &[&str]) -> Result<Self, Trouble> {
         let folder = Folder::new(command).map_err(start)?;
         write(folder.outer("bios"), bios()).map_err(start)?;
         let file =
@@ -175,7 +189,8 @@ impl Qemu {
         let (wire, other) = pair(SocketType::SEQPACKET)?;
         let (its_qmp, qmp_number) = numbered(its_qmp).map_err(start)?;
         let (other, wire_number) = numbered(other).map_err(start)?;
-        let words = [command, &machine(options.mac, &folder, qmp_number, wire_number)].concat();
+        let more: Vec<String> = more.iter().map(ToString::to_string).collect();
+        let words = [command, &machine(options.mac, &folder, qmp_number, wire_number), &more].concat();
         let mut process = Process::start(&words, its_qtest, &[&its_qmp, &other])
             .map_err(|error| Trouble::Start(format!("{}: {error}", command.join(" "))))?;
         drop(its_qmp);
@@ -193,7 +208,9 @@ impl Qemu {
             mac: options.mac,
             vectors: 0,
         };
-        let mut qemu = Self {
+        // The process has read and mapped what it needs; the folder goes here.
+        Ok(Self {
+            command: command.to_vec(),
             script: Script::new(&head(&about.identity, options.mac), REGION.0, REGION.1),
             about,
             options,
@@ -206,10 +223,12 @@ impl Qemu {
             line: false,
             offered: false,
             room: vec![0; FRAME_ROOM],
-        };
-        qemu.set_up()?;
-        // The process has read and mapped what it needs; the folder goes here.
-        Ok(qemu)
+        })
+    }
+
+    fn run(&mut self, command: &str, arguments: &serde_json::Value, event: Option<&str>) -> Result<(), Trouble> {
+        let done = self.qmp.run(command, arguments, event);
+        done.map_err(|trouble| self.told(trouble))
     }
 
     /// The process's id, to look at it or to pause it.
@@ -454,8 +473,7 @@ impl Dut for Qemu {
 
     fn link(&mut self, up: bool) -> Result<(), Trouble> {
         self.script.aside(if up { "the link goes up" } else { "the link goes down" });
-        let done = self.qmp.run("set_link", &json!({ "name": "wire", "up": up }), None);
-        done.map_err(|trouble| self.told(trouble))
+        self.run("set_link", &json!({ "name": "wire", "up": up }), None)
     }
 
     /// Resets the whole machine, which keeps its memory. What was offered before arrives before; what happened before is still told
@@ -464,8 +482,7 @@ impl Dut for Qemu {
         if self.offered {
             self.arrive()?;
         }
-        let done = self.qmp.run("system_reset", &json!({}), Some("RESET"));
-        done.map_err(|trouble| self.told(trouble))?;
+        self.run("system_reset", &json!({}), Some("RESET"))?;
         self.turn()?;
         let region = self.memory.as_volatile_slice().subslice(REGION.0 as usize, REGION.1).expect("a part of it");
         self.script.restart(|memory| {

@@ -1,4 +1,4 @@
-//! QEMU's machine protocol, as little of it as a device under test needs: a greeting, commands that answer, one event.
+//! QEMU's machine protocol, as little of it as a device under test needs: a greeting, commands that answer, a few events.
 //!
 //! Source: QEMU, docs/interop/qmp-spec.
 
@@ -25,12 +25,14 @@ pub(super) struct Greeting {
 pub(super) struct Qmp {
     lines: Lines,
     patience: Duration,
+    /// How a migration last ended, until it is asked for.
+    migrated: Option<Result<(), String>>,
 }
 
 impl Qmp {
     /// Over a connected stream socket: hears the greeting and is ready for commands.
     pub(super) fn open(socket: OwnedFd, patience: Duration) -> Result<(Self, Greeting), Trouble> {
-        let mut qmp = Self { lines: Lines::new(socket), patience };
+        let mut qmp = Self { lines: Lines::new(socket), patience, migrated: None };
         let hello = qmp.next("the greeting")?;
         let number = |name| hello.pointer(&format!("/QMP/version/qemu/{name}")).and_then(Value::as_u64);
         let (Some(major), Some(minor), Some(micro)) = (number("major"), number("minor"), number("micro")) else {
@@ -47,7 +49,26 @@ impl Qmp {
 
     fn next(&mut self, asked: &str) -> Result<Value, Trouble> {
         let line = self.lines.next(self.patience).map_err(|broken: Broken| broken.trouble(asked))?;
-        serde_json::from_str(&line).map_err(|_| Trouble::Odd(format!("to {asked}: {line}")))
+        let said: Value = serde_json::from_str(&line).map_err(|_| Trouble::Odd(format!("to {asked}: {line}")))?;
+        if said.get("event").and_then(Value::as_str) == Some("MIGRATION") {
+            match said.pointer("/data/status").and_then(Value::as_str) {
+                Some("completed") => self.migrated = Some(Ok(())),
+                Some("failed" | "cancelled") => self.migrated = Some(Err(short(&said))),
+                _ => {}
+            }
+        }
+        Ok(said)
+    }
+
+    /// Waits for the end of a migration, which the capability `events` makes known.
+    pub(super) fn migrated(&mut self) -> Result<(), Trouble> {
+        for _ in 0..MAX_EVENTS {
+            if let Some(ended) = self.migrated.take() {
+                return ended.map_err(|said| Trouble::Odd(format!("to the migration: {said}")));
+            }
+            self.next("the migration")?;
+        }
+        Err(Trouble::Hangs("the migration".into()))
     }
 
     /// Runs a command and waits for its answer and, where one is named, for an event; either may come first.
@@ -118,6 +139,19 @@ mod tests {
             let late = opened.unwrap().0.run("system_reset", &json!({}), Some("RESET"));
             assert_eq!(late, Err(Trouble::Hangs("system_reset".into())), "{half}");
         }
+    }
+
+    #[test]
+    fn the_end_of_a_migration_is_heard_whenever_it_comes() {
+        let event = |status| format!("{{\"event\":\"MIGRATION\",\"data\":{{\"status\":\"{status}\"}}}}\n");
+        let (opened, mut server) = says(HELLO);
+        let mut qmp = opened.unwrap().0;
+        server.write_all((event("setup") + &event("completed") + "{\"return\":{}}\n").as_bytes()).unwrap();
+        assert_eq!(qmp.run("migrate", &json!({}), None), Ok(()));
+        assert_eq!(qmp.migrated(), Ok(()), "it ended before its command was answered");
+        server.write_all((event("active") + &event("failed")).as_bytes()).unwrap();
+        assert!(matches!(qmp.migrated(), Err(Trouble::Odd(said)) if said.contains("failed")));
+        assert_eq!(qmp.migrated(), Err(Trouble::Hangs("the migration".into())));
     }
 
     #[test]

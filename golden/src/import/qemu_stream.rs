@@ -2,6 +2,7 @@
 //!
 //! The device sections stand last, in the description's order, just before the end mark, so they are found backwards
 //! from there: what RAM put in between has a format that the description does not give, and is never looked at.
+//! Fields can be given other values; what is not a field of that section goes through untouched.
 //! Every header, footer and size on the way has to agree with the description.
 //!
 //! Source: QEMU docs/devel/migration, migration/savevm.c (section types), vmstate.c (description).
@@ -74,6 +75,28 @@ impl Node {
         let mut leaves = Vec::new();
         self.leaves_into(self.name.clone(), &mut leaves);
         leaves
+    }
+
+    /// Calls `change` with the dotted path and the value of every leaf, in stream order.
+    pub fn change_leaves(&mut self, change: &mut dyn FnMut(&str, &mut Value)) {
+        self.change_below(&self.name.clone(), change);
+    }
+
+    fn change_below(&mut self, path: &str, change: &mut dyn FnMut(&str, &mut Value)) {
+        match &mut self.value {
+            Value::Struct(nodes) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                for node in nodes {
+                    node.change_below(&format!("{path}{dot}{}", node.name), change);
+                }
+            }
+            Value::Array(nodes) => {
+                for (i, node) in nodes.iter_mut().enumerate() {
+                    node.change_below(&format!("{path}[{i}]"), change);
+                }
+            }
+            leaf => change(path, leaf),
+        }
     }
 
     fn leaves_into<'a>(&'a self, path: String, leaves: &mut Vec<(String, &'a Node)>) {
@@ -216,6 +239,54 @@ impl Stream<'_> {
         let (offset, bytes) = (section.payload.start, section.payload.len());
         Ok(Node { name: String::new(), kind: "device".into(), offset, bytes, value })
     }
+
+    /// The whole stream with the values of `tree` in `section`; every other byte stays as it is.
+    ///
+    /// # Errors
+    /// When `tree` has not the section's fields in their order, or a value does not fit its field.
+    pub fn with(&self, section: &Section, tree: &Node) -> Result<Vec<u8>, ImportError> {
+        let recorded = self.tree(section)?;
+        let (fields, mut values) = (recorded.leaves(), tree.leaves().into_iter());
+        let mut bytes = self.bytes.to_vec();
+        for (path, field) in fields {
+            let none = || ImportError::NoField { file: self.file.clone(), offset: field.offset, field: path.clone() };
+            let (_, value) = values.next().filter(|(named, _)| *named == path).ok_or_else(none)?;
+            let into = &mut bytes[field.offset..field.offset + field.bytes];
+            encode(&value.value, into)
+                .map_err(|(value, rule)| ImportError::value(&self.file, field.offset, &path, value, rule))?;
+        }
+        match values.next() {
+            None => Ok(bytes),
+            Some((field, _)) => {
+                Err(ImportError::NoField { file: self.file.clone(), offset: section.payload.end, field })
+            }
+        }
+    }
+}
+
+/// Puts a leaf's value as the stream has it; or says what does not fit, and why.
+fn encode(value: &Value, into: &mut [u8]) -> Result<(), (u64, Rule)> {
+    let bits = 8 * into.len().min(8) as u32;
+    let most = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+    let encoded = match value {
+        Value::Uint(value) if *value > most => return Err((*value, Rule::AtMost(most))),
+        Value::Uint(value) => *value,
+        // Signed values keep their sign in the bits that are left.
+        Value::Int(value) if bits < 64 && !(-1 << (bits - 1)..1 << (bits - 1)).contains(value) => {
+            return Err((*value as u64, Rule::AtMost(most >> 1)));
+        }
+        Value::Int(value) => *value as u64,
+        Value::Bytes(bytes) if bytes.len() == into.len() => {
+            into.copy_from_slice(bytes);
+            return Ok(());
+        }
+        Value::Bytes(bytes) => return Err((bytes.len() as u64, Rule::Is(into.len() as u64))),
+        Value::Struct(_) | Value::Array(_) => return Ok(()),
+    };
+    let big_endian = encoded.to_be_bytes();
+    let from = big_endian.len().saturating_sub(into.len());
+    into.copy_from_slice(big_endian.get(from..).unwrap_or_default());
+    Ok(())
 }
 
 /// The file and its bytes, for reads that fail with a place.

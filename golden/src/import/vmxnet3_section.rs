@@ -7,10 +7,14 @@
 
 use super::qemu_stream::{self, Node, Section, Stream, Value};
 use super::{ImportError, Rule};
-use spec::vmxnet3::{CELL_BYTES, MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RxStats, TxStats};
+use spec::vmxnet3::{CELL_BYTES, RxStats, TxStats};
 
 /// Entries in a ring are a multiple of this.
 const RING_SIZE_ALIGN: u64 = 32;
+/// Queues of each kind that the section has. Source: VMXNET3_DEVICE_MAX_TX_QUEUES and _RX_QUEUES of QEMU's vmxnet3_defs.h.
+const MOST_QUEUES: usize = 8;
+/// Vectors that the section has. Source: VMXNET3_MAX_INTRS, the same.
+const VECTORS: usize = 25;
 /// The largest ring of descriptors, and of TX completions.
 const MAX_RING: u64 = 4096;
 /// The largest ring of RX completions.
@@ -170,14 +174,14 @@ impl Vmxnet3Section {
         let irq_state = fields.bytes_of_kind("pci irq state")?;
         fields.require(irq_state.len() == 16, "irq_state: length", irq_state.len() as u64, Rule::Is(16))?;
         let (msix_table, msix_pba) = msix(&fields)?;
-        let txq_num = fields.at_most("txq_num", MAX_TX_QUEUES as u64)? as u8;
-        let rxq_num = fields.at_most("rxq_num", MAX_RX_QUEUES as u64)? as u8;
+        let txq_num = fields.at_most("txq_num", MOST_QUEUES as u64)? as u8;
+        let rxq_num = fields.at_most("rxq_num", MOST_QUEUES as u64)? as u8;
         let device_active = fields.at_most("device_active", 1)? == 1;
-        let txq_descr = fields.array("txq_descr", MAX_TX_QUEUES)?;
+        let txq_descr = fields.array("txq_descr", MOST_QUEUES)?;
         let txq_descr = txq_descr.iter().enumerate().map(|(q, queue)| tx_queue(queue, q < usize::from(txq_num)));
-        let rxq_descr = fields.array("rxq_descr", MAX_RX_QUEUES)?;
+        let rxq_descr = fields.array("rxq_descr", MOST_QUEUES)?;
         let rxq_descr = rxq_descr.iter().enumerate().map(|(q, queue)| rx_queue(queue, q < usize::from(rxq_num)));
-        let vectors = fields.array("interrupt_states", MAX_VECTORS)?;
+        let vectors = fields.array("interrupt_states", VECTORS)?;
         let vlan_words = fields.words("vlan_table", 128)?;
         let mtu = fields.at_most("mtu", u64::from(u32::MAX))?;
         if device_active {
@@ -199,7 +203,7 @@ impl Vmxnet3Section {
             mtu: mtu as u32,
             max_rx_frags: fields.at_most("max_rx_frags", u64::from(u16::MAX))? as u16,
             max_tx_frags: fields.u32("max_tx_frags")?,
-            event_int_idx: fields.at_most("event_int_idx", MAX_VECTORS as u64 - 1)? as u8,
+            event_int_idx: fields.at_most("event_int_idx", VECTORS as u64 - 1)? as u8,
             auto_int_masking: fields.boolean("auto_int_masking")?,
             txq_num,
             rxq_num,
@@ -268,7 +272,7 @@ fn rx_queue(fields: &Fields<'_>, used: bool) -> Result<RxQueue, ImportError> {
 }
 
 fn vector(fields: &Fields<'_>, used: bool) -> Result<u8, ImportError> {
-    Ok(fields.at_most("intr_idx", if used { MAX_VECTORS as u64 - 1 } else { 255 })? as u8)
+    Ok(fields.at_most("intr_idx", if used { VECTORS as u64 - 1 } else { 255 })? as u8)
 }
 
 /// Fills a statistics block by the names of its declaration.

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::shared_view::SharedView;
 use spec::profile::Profile;
+use spec::vmxnet3::shared::IntrConfExt;
 use spec::vmxnet3::{
-    CELL_BYTES, MAX_VECTORS, QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RING_BASE_ALIGN, RssConf, SHARED_BYTES_V1, VERSIONS,
+    CELL_BYTES, QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RING_BASE_ALIGN, RssConf, SHARED_BYTES_V1, VERSIONS, Version,
 };
 
 /// Entries that ring sizes are multiples of, and maxima: those of the interface.
@@ -21,7 +22,7 @@ pub fn judge(view: &SharedView, findings: &mut Findings) {
 }
 
 fn counts(view: &SharedView, findings: &mut Findings) {
-    let (misc, intr) = (view.shared.misc(), view.shared.intr_conf());
+    let misc = view.shared.misc();
     let most = VERSIONS.last().map_or((8, 16, 9000), |newest| (newest.tx_queues, newest.rx_queues, newest.max_mtu));
     for (name, count, most) in
         [("numTxQueues", misc.num_tx_queues(), most.0), ("numRxQueues", misc.num_rx_queues(), most.1)]
@@ -33,9 +34,13 @@ fn counts(view: &SharedView, findings: &mut Findings) {
     if !(LIMITS.min_mtu..=most.2).contains(&misc.mtu()) {
         findings.add(&MTU, "Vmxnet3_MiscConf", || format!("mtu is {}", misc.mtu()));
     }
+    let extended = Version::of(u8::MAX).is_extended(misc.num_tx_queues(), misc.num_rx_queues());
+    let (intr, most) = match extended {
+        true => (view.shared.intr_conf_ext(), Version::of(u8::MAX).vectors),
+        false => (IntrConfExt::of(&view.shared.intr_conf()), Version::of(1).vectors),
+    };
     let vectors = intr.num_intrs();
-    // More vectors, or none here, stand in the extended configuration.
-    if (1..=MAX_VECTORS as u8).contains(&vectors) {
+    if (1..=most).contains(&vectors) {
         let queues = view.tx.iter().enumerate().map(|(q, queue)| (format!("tx[{q}].intrIdx"), queue.conf().intr_idx()));
         let queues = queues
             .chain(view.rx.iter().enumerate().map(|(q, queue)| (format!("rx[{q}].intrIdx"), queue.conf().intr_idx())));

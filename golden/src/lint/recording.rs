@@ -214,7 +214,7 @@ impl Judge {
 
     fn write(&mut self, bar: Bar, offset: u32, value: u32, memory: &dyn GuestView) {
         self.registers.write(self.line, region(bar), offset, u64::from(value), 4);
-        match (bar, Bar0::decode(offset), Bar1::decode(offset)) {
+        match (bar, Bar0::reached(offset, u8::MAX, true), Bar1::decode(offset)) {
             (Bar::Bar0, Some(register), _) => self.doorbell(register, memory),
             (Bar::Bar1, _, Some(Bar1::Vrrs)) if value != 0 => self.version = Some(32 - value.leading_zeros()),
             (Bar::Bar1, _, Some(Bar1::Dsal)) => self.dsal = value,

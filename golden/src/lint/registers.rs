@@ -7,6 +7,7 @@ use crate::import::{Region, Trace};
 use crate::show::place;
 use model::pci::command;
 use spec::registers::{Access, RegisterMap};
+use spec::vmxnet3::bar0::LargeBar0;
 use spec::vmxnet3::{Bar0, Bar1, Command};
 
 /// Offset of the command register in configuration space.
@@ -93,7 +94,7 @@ impl Registers {
     /// A register was written, at this line of the dump.
     pub fn write(&mut self, line: usize, region: Region, offset: u32, value: u64, width: u8) {
         let (map, wide): (&RegisterMap, bool) = match region {
-            Region::Bar0 => (Bar0::MAP, true),
+            Region::Bar0 => (LargeBar0::MAP, true),
             Region::Bar1 => (Bar1::MAP, true),
             Region::MsixTable | Region::MsixPba => return,
         };
@@ -109,7 +110,7 @@ impl Registers {
         let value = value as u32;
         match region {
             Region::Bar0 => {
-                if let Some(Bar0::TxProd(_) | Bar0::RxProd(_) | Bar0::RxProd2(_)) = Bar0::decode(offset)
+                if let Some(Bar0::TxProd(_) | Bar0::RxProd(_) | Bar0::RxProd2(_)) = Bar0::reached(offset, u8::MAX, true)
                     && self.phase == Phase::Inactive
                 {
                     self.add(&INACTIVE_DOORBELL, line, || format!("{} rung", place(region, offset)));

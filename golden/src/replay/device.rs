@@ -8,7 +8,7 @@ use model::plane::Request;
 use model::vmxnet3::body::Body;
 use model::vmxnet3::plane::Plane;
 use spec::profile::Profile;
-use spec::vmxnet3::{Bar0, Bar1};
+use spec::vmxnet3::Bar1;
 
 /// Steps after which a body that does not come to rest is left alone; no recorded stimulus needs so many.
 const STEPS: u32 = 1 << 20;
@@ -39,7 +39,7 @@ impl Device {
             return 0;
         }
         let value = match access.region {
-            Region::Bar0 => Bar0::decode(access.offset).map_or(0, |reg| self.body.read_bar0(reg)),
+            Region::Bar0 => self.plane.bar0(access.offset).map_or(0, |reg| self.body.read_bar0(reg)),
             Region::Bar1 => Bar1::decode(access.offset).map_or(0, |reg| {
                 let icr = if reg == Bar1::Icr { self.body.read_icr(&mut self.host) } else { 0 };
                 self.plane.read(reg, icr, &mut self.host)
@@ -58,7 +58,7 @@ impl Device {
         let value = access.value as u32;
         match access.region {
             Region::Bar0 => {
-                if let Some(reg) = Bar0::decode(access.offset) {
+                if let Some(reg) = self.plane.bar0(access.offset) {
                     self.body.write_bar0(reg, value);
                 }
             }

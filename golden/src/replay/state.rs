@@ -44,6 +44,10 @@ fn unused_rx() -> RxQueue {
 pub(super) fn fill(into: &mut Vmxnet3Section, device: &Device, fixed: &Fixed<'_>) -> bool {
     let state = device.plane.state();
     let (Some(activation), Ok(progress)) = (state.activation.as_ref(), device.body.progress()) else { return false };
+    // The section has no place for more queues than its own device.
+    if activation.tx.len() > into.txq_descr.len() || activation.rx.len() > into.rxq_descr.len() {
+        return false;
+    }
     configuration(into, device, activation, fixed);
     let (tx_pas, rx_pas) = state.queue_descs();
     into.txq_descr.fill_with(unused_tx);

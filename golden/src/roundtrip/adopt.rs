@@ -7,6 +7,7 @@ use model::plane::{Activation, Filters, Progress, RxProgress, RxSetup, TxProgres
 use spec::position::RingIndex;
 use spec::vmxnet3::Bar1;
 use spec::vmxnet3::command::feature;
+use spec::vmxnet3::shared::IntrConfExt;
 
 /// What was adopted, and what the stream lacks and came from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,9 +48,7 @@ pub(super) fn adopt(capture: &Capture, view: &SharedView) -> Adopted {
     let activation = Activation {
         tx: tx.collect(),
         rx: rx.collect(),
-        rx_data: Vec::new(),
         auto_mask: stream.auto_int_masking,
-        intx: false,
         mtu: stream.mtu,
         max_rx_sg: stream.max_rx_frags,
         features,
@@ -59,8 +58,9 @@ pub(super) fn adopt(capture: &Capture, view: &SharedView) -> Adopted {
             multicast: stream.mcast_list.clone(),
             vlans: stream.vlan_table,
         },
-        rss: None,
-        mod_levels: view.shared.intr_conf().mod_levels(),
+        mod_levels: IntrConfExt::of(&view.shared.intr_conf()).mod_levels(),
+        // QEMU's device is of version 1, which has nothing of the rest; INTx is not adopted.
+        ..Activation::default()
     };
     let tx = stream.tx_queues().iter().map(|queue| TxProgress {
         next: position(queue.tx_ring),

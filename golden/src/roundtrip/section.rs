@@ -9,49 +9,41 @@ use spec::vmxnet3::command::feature;
 use spec::vmxnet3::{RxStats, TxStats};
 use std::collections::BTreeMap;
 
-/// A section written out twice: as recorded, and from a state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// A section with the fields of a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    /// Bytes as recorded.
-    pub recorded: Vec<u8>,
-    /// Bytes written from the state where it has the field, and as recorded where it has not.
-    pub again: Vec<u8>,
+    /// Every field: the state's where it has one, and as recorded where it has not.
+    pub tree: Node,
     /// Fields that the state has.
     pub fields: usize,
-    /// Those that differ, by name.
+    /// Bytes of all fields.
+    pub bytes: usize,
+    /// Fields that are not as recorded, by name.
     pub different: Vec<String>,
 }
 
 /// Writes a section out again from `canon`.
 pub(super) fn write(section: &Vmxnet3Section, canon: &Canon) -> Written {
     let known = fields(canon);
-    let mut written = Written::default();
-    for (path, node) in section.tree.leaves() {
-        let recorded = bytes_of(node);
-        let again = if path.ends_with("mcast_list.mcast_list") {
-            Some(canon.activation.filters.multicast.as_flattened().to_vec())
-        } else {
-            known.get(&path).map(|value| value.to_be_bytes()[8 - node.bytes.min(8)..].to_vec())
+    let mut tree = section.tree.clone();
+    let bytes = tree.leaves().iter().map(|(_, node)| node.bytes).sum();
+    let (mut fields, mut different) = (0, Vec::new());
+    tree.change_leaves(&mut |path, value| {
+        let again = match (known.get(path), &*value) {
+            _ if path.ends_with("mcast_list.mcast_list") => {
+                Value::Bytes(canon.activation.filters.multicast.as_flattened().to_vec())
+            }
+            (Some(&known), Value::Int(_)) => Value::Int(known as i64),
+            (Some(&known), _) => Value::Uint(known),
+            (None, _) => return,
         };
-        written.fields += usize::from(again.is_some());
-        let again = again.unwrap_or_else(|| recorded.clone());
-        if again != recorded {
-            written.different.push(path);
+        fields += 1;
+        if again != *value {
+            different.push(path.to_owned());
+            *value = again;
         }
-        written.recorded.extend(recorded);
-        written.again.extend(again);
-    }
-    written
-}
-
-/// A leaf as the stream has it: big-endian.
-fn bytes_of(node: &Node) -> Vec<u8> {
-    match &node.value {
-        Value::Uint(value) => value.to_be_bytes()[8 - node.bytes.min(8)..].to_vec(),
-        Value::Int(value) => value.to_be_bytes()[8 - node.bytes.min(8)..].to_vec(),
-        Value::Bytes(bytes) => bytes.clone(),
-        Value::Struct(_) | Value::Array(_) => Vec::new(),
-    }
+    });
+    Written { tree, fields, bytes, different }
 }
 
 /// Every field of the section that a state has, by its name there.

@@ -3,13 +3,12 @@
 use super::engine::Engine;
 use super::page::PAGE_BYTES;
 use crate::trace::Watched;
-use crate::vfio_user::proto::{self, DmaMap, DmaUnmap};
+use crate::vfio_user::proto::{self, DmaMap, DmaUnmap, SparseArea};
 use crate::vfio_user::{Device, Errno, IrqChange, IrqInfo, LiveMemory, Mapping, Migration, RegionInfo, irq, region};
 use core::ops::Range;
 use model::pci::BAR2_BYTES;
 use rustix::fd::{AsFd, OwnedFd};
 use spec::event::Bar;
-use spec::vmxnet3::MAX_VECTORS;
 
 /// Bytes of configuration space.
 const CONFIG_BYTES: u64 = 256;
@@ -23,23 +22,29 @@ fn bar(region: u32) -> Option<Bar> {
     [Bar::Bar0, Bar::Bar1, Bar::Bar2].get(region as usize).copied()
 }
 
+/// The part of BAR0 that can be mapped: its first page, whatever lies behind it.
+const FIRST_PAGE: &[SparseArea] = &[SparseArea((PAGE_BYTES as u128) << SparseArea::LAYOUT.low("size"))];
+
 impl Device for Served {
     fn region(&self, index: u32) -> RegionInfo<'_> {
         let size = match index {
-            0 | 1 => PAGE_BYTES as u64,
+            0 => self.profile().bar0_bytes().into(),
+            1 => PAGE_BYTES as u64,
             2 => u64::from(BAR2_BYTES),
             region::CONFIG => CONFIG_BYTES,
             _ => return RegionInfo::default(),
         };
         let mapping = self.page().filter(|_| index == region::BAR0);
-        let mapping = mapping.map(|page| Mapping { fd: page.file().as_fd(), offset: 0, areas: &[] });
+        let mapping = mapping.map(|page| Mapping { fd: page.file().as_fd(), offset: 0, areas: FIRST_PAGE });
         RegionInfo { size, read: true, write: true, mapping }
     }
 
     fn irq(&self, index: u32) -> IrqInfo {
         match index {
             irq::INTX => IrqInfo { count: 1, flags: proto::IRQ_EVENTFD | proto::IRQ_MASKABLE | proto::IRQ_AUTOMASKED },
-            irq::MSIX if self.profile().msix => IrqInfo { count: MAX_VECTORS as u32, flags: proto::IRQ_EVENTFD },
+            irq::MSIX if self.profile().msix => {
+                IrqInfo { count: self.profile().widest().vectors.into(), flags: proto::IRQ_EVENTFD }
+            }
             _ => IrqInfo::default(),
         }
     }

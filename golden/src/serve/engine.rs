@@ -11,7 +11,7 @@ pub use moving::MoveCounters;
 use super::interrupts::Interrupts;
 use super::outlet::Outlet;
 use super::pace::{Bells, Hold, LOOK, Pulse};
-use super::page::MappedPage;
+use super::page::{self, MappedPage};
 use super::wire::Wire;
 use crate::trace::{Answer, Call, Looks, Writer, apply};
 use model::machine::{Mode, System};
@@ -150,7 +150,7 @@ impl<M: Looks> Engine<M> {
             page,
             outlet: Outlet::new(wire),
             recorder: None,
-            interrupts: Interrupts::default(),
+            interrupts: Interrupts::new(profile.widest().vectors),
             frame: Vec::new(),
             wants_hardware: false,
             paused: false,
@@ -244,7 +244,7 @@ impl<M: Looks> Engine<M> {
     /// Reads a 32-bit register of `bar`.
     pub fn read(&mut self, bar: Bar, offset: u32) -> u32 {
         self.counters.reads += 1;
-        if let (Bar::Bar0, Some(page)) = (bar, &self.page) {
+        if let (Bar::Bar0, Some(page)) = (bar, self.page.as_ref().filter(|_| page::holds(offset))) {
             return page.load(offset & !3);
         }
         self.unblock();
@@ -254,7 +254,7 @@ impl<M: Looks> Engine<M> {
     /// Writes a 32-bit register of `bar`.
     pub fn write(&mut self, bar: Bar, offset: u32, value: u32) {
         self.counters.writes += 1;
-        if let (Bar::Bar0, Some(page)) = (bar, &self.page) {
+        if let (Bar::Bar0, Some(page)) = (bar, self.page.as_ref().filter(|_| page::holds(offset))) {
             // A client that traps for a while writes where the guest would.
             return page.store(offset & !3, value);
         }
@@ -270,7 +270,7 @@ impl<M: Looks> Engine<M> {
         if self.page.is_none()
             && self.system.mode() == Mode::Software
             && bar == Bar::Bar0
-            && let Some(Bar0::TxProd(_)) = Bar0::decode(offset)
+            && let Some(Bar0::TxProd(_)) = self.system.plane().bar0(offset)
             && let Some(packets) = self.bells.rang(Instant::now())
         {
             self.call(&Call::TxThreshold { packets });

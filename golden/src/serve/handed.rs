@@ -7,6 +7,7 @@
 use model::migrate::RestoreError;
 use model::migrate::stream::{Reader, Writer};
 use spec::layout::Bytes;
+use spec::vmxnet3::MAX_VECTORS;
 use std::collections::VecDeque;
 
 use super::wire::{MAX_FRAME, MIN_FRAME};
@@ -22,6 +23,10 @@ pub const MOST_HANDED: usize = MOST_BYTES + (MOST_FRAMES + 4) * 64;
 const DEPARTURE: u16 = 34;
 /// Kind of part: [`OutsideV1`].
 const OUTSIDE: u16 = 32;
+/// Kind of part: vectors 32 to 64 whose message was not signalled, a bit of 8 bytes each; left out where there is none.
+const LATER: u16 = 35;
+/// Bits that [`LATER`] may have set.
+const LATER_BITS: u64 = (1 << (MAX_VECTORS - 32)) - 1;
 /// Kind of part: a frame, numbered from 0, oldest first.
 const FRAME: u16 = 33;
 
@@ -84,7 +89,7 @@ impl DepartureV1 {
 spec::layout! {
     /// What the server holds besides the device.
     pub struct OutsideV1(u128) = "Outside" {
-        /// Vectors whose message was not signalled, a bit each.
+        /// Vectors 0 to 31 whose message was not signalled, a bit each.
         [31:0] messages, set_messages: u32;
         /// The line is to be signalled.
         [32] line, set_line: bool;
@@ -164,16 +169,21 @@ impl Held {
 pub struct Handed {
     /// Interrupts, and how the source came to its end.
     pub outside: OutsideV1,
+    /// Vectors from 32 on whose message was not signalled, a bit each.
+    pub later: u64,
     /// Frames for the guest.
     pub frames: Held,
 }
 
 impl Handed {
     /// Appends its bytes.
-    pub fn encode(outside: OutsideV1, frames: &Held, profile: u16, into: &mut Vec<u8>) {
+    pub fn encode(outside: OutsideV1, later: u64, frames: &Held, profile: u16, into: &mut Vec<u8>) {
         let mut bytes = Vec::new();
         let mut writer = Writer::new(&mut bytes, profile);
         writer.raw(OUTSIDE, 0, &outside.0.to_le_bytes());
+        if later != 0 {
+            writer.raw(LATER, 0, &later.to_le_bytes());
+        }
         for (i, frame) in (0..).zip(frames.iter()) {
             writer.raw(FRAME, i, frame);
         }
@@ -198,8 +208,17 @@ impl Handed {
         if outside.rsvd() != 0 {
             return Err(RestoreError::Field { part: "Outside", index: 0, field: "rsvd", value: outside.rsvd().into() });
         }
-        let mut frames = Held::default();
+        let (mut later, mut frames) = (0, Held::default());
         while let Some(part) = reader.next_part()? {
+            if part.kind == LATER && part.index == 0 && later == 0 && frames.is_empty() {
+                let found = part.bytes.len() as u32;
+                let wrong = RestoreError::Length { part: "Later", index: 0, found, expected: 8 };
+                later = u64::from_le_bytes(part.bytes.try_into().map_err(|_| wrong)?);
+                if later == 0 || later & !LATER_BITS != 0 {
+                    return Err(RestoreError::Field { part: "Later", index: 0, field: "messages", value: later });
+                }
+                continue;
+            }
             if part.kind != FRAME || usize::from(part.index) != frames.len() {
                 return Err(part.unknown());
             }
@@ -213,7 +232,7 @@ impl Handed {
                 return Err(part.unknown());
             }
         }
-        Ok(Self { outside, frames })
+        Ok(Self { outside, later, frames })
     }
 }
 
@@ -281,6 +300,7 @@ mod tests {
         #[test]
         fn what_is_handed_over_arrives_and_nothing_else_is_taken(
             messages in any::<u32>(),
+            later in 0..=LATER_BITS,
             flags in any::<[bool; 3]>(),
             frames in vec(vec(any::<u8>(), 14..80), 0..20),
             at in any::<prop::sample::Index>(),
@@ -294,15 +314,15 @@ mod tests {
             let mut held = Held::default();
             frames.into_iter().for_each(|frame| held.push(frame));
             let mut bytes = Vec::new();
-            Handed::encode(outside, &held, 3, &mut bytes);
+            Handed::encode(outside, later, &held, 3, &mut bytes);
             prop_assert_eq!(container_bytes(&bytes), Some(bytes.len() as u64));
-            prop_assert_eq!(Handed::decode(3, &bytes).unwrap(), Handed { outside, frames: held });
+            prop_assert_eq!(Handed::decode(3, &bytes).unwrap(), Handed { outside, later, frames: held });
             prop_assert!(Handed::decode(4, &bytes).is_err());
             let at = at.index(bytes.len());
             bytes[at] ^= flip;
-            if let Ok(Handed { outside, frames }) = Handed::decode(3, &bytes) {
+            if let Ok(Handed { outside, later, frames }) = Handed::decode(3, &bytes) {
                 let mut again = Vec::new();
-                Handed::encode(outside, &frames, 3, &mut again);
+                Handed::encode(outside, later, &frames, 3, &mut again);
                 prop_assert_eq!(again, bytes);
             }
         }

@@ -14,13 +14,12 @@ pub struct Interrupts {
     signalled: u64,
 }
 
-impl Default for Interrupts {
-    fn default() -> Self {
-        Self { messages: Vectors::new(MAX_VECTORS as u32), line: Vectors::new(1), line_told: false, signalled: 0 }
-    }
-}
-
 impl Interrupts {
+    /// Of a function with so many MSI-X vectors; none has an eventfd.
+    pub fn new(vectors: u8) -> Self {
+        Self { messages: Vectors::new(vectors.into()), line: Vectors::new(1), line_told: false, signalled: 0 }
+    }
+
     /// The peer changes what becomes of messages.
     ///
     /// # Errors
@@ -72,13 +71,13 @@ impl Interrupts {
     }
 
     /// What was not signalled: vectors, a bit each, the line, and whether the peer was told of the line.
-    pub fn owed(&self) -> (u32, bool, bool) {
-        let bits = (0..MAX_VECTORS as u32).fold(0, |bits, v| bits | u32::from(self.messages.pending(v)) << v);
+    pub fn owed(&self) -> (u128, bool, bool) {
+        let bits = (0..MAX_VECTORS as u32).fold(0, |bits, v| bits | u128::from(self.messages.pending(v)) << v);
         (bits, self.line.pending(0), self.line_told)
     }
 
     /// Takes over what another server did not signal.
-    pub fn owe(&mut self, messages: u32, line: bool, line_told: bool) {
+    pub fn owe(&mut self, messages: u128, line: bool, line_told: bool) {
         (0..MAX_VECTORS as u32).filter(|v| messages >> v & 1 == 1).for_each(|v| self.messages.fire(v));
         if line {
             self.line.fire(0);
@@ -111,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_line_is_signalled_once_until_it_is_unmasked() {
-        let mut interrupts = Interrupts::default();
+        let mut interrupts = Interrupts::new(25);
         let event = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
         let trigger = Trigger::new(event.try_clone().unwrap(), 0).unwrap();
         interrupts.change_line(0..1, IrqChange::Assign(vec![trigger]), false).unwrap();

@@ -9,6 +9,11 @@ use vm_memory::{FileOffset, MmapRegion, VolatileMemory};
 /// Bytes of the page.
 pub const PAGE_BYTES: usize = 4096;
 
+/// Whether the page holds the register at `offset` of BAR0; what lies behind it is trapped always.
+pub const fn holds(offset: u32) -> bool {
+    (offset as usize) < PAGE_BYTES
+}
+
 /// Shared memory of one page.
 #[derive(Debug)]
 pub struct MappedPage {

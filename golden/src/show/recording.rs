@@ -25,19 +25,28 @@ pub fn recording(recording: &Recording) -> Result<String, ImportError> {
 }
 
 fn header(header: &Header) -> String {
-    let Header { device, profile, mac, kernel, origin, date, seed, memory } = header;
+    let Header { device, profile, mac, kernel, origin, date, seed, memory, fill, case, mutant, partial } = header;
     let mut page = super::Page::default();
     page.heading("recording");
     page.line("device", device.name());
     page.line("profile", profile.name);
     page.line("mac", super::mac(mac));
-    for (name, value) in [("kernel", kernel), ("origin", origin), ("date", date)] {
+    for (name, value) in [("kernel", kernel), ("origin", origin), ("date", date), ("case", case)] {
         if !value.is_empty() {
             page.line(name, value);
         }
     }
     if let Some(seed) = seed {
         page.line("seed", seed);
+    }
+    if let Some(mutant) = mutant {
+        page.line("mutant", mutant.row().1);
+    }
+    if let Some(seed) = partial {
+        page.line("partial", format!("held again by the suite's seed {seed}"));
+    }
+    if *fill != 0 {
+        page.line("fill", format!("{fill:#04x}"));
     }
     for (pa, len) in memory {
         page.line("memory", format!("{pa:#x} + {len:#x}"));
@@ -53,20 +62,29 @@ fn header(header: &Header) -> String {
 pub fn lines(recording: &Recording) -> Result<Vec<String>, ImportError> {
     let mut lines = Vec::new();
     let trace: &Trace = &recording.trace;
+    let mut claims = trace.claims.iter().peekable();
+    let mut made = 0;
     let walked = walk(trace, (), |place, rings| match place {
-        Place::Call(step) => lines.extend(call(step)),
+        Place::Call(step) => {
+            while let Some(claim) = claims.next_if(|claim| claim.after <= made) {
+                lines.push(format!("! {}", claim.words));
+            }
+            made += 1;
+            lines.extend(call(step, rings));
+        }
         Place::Effect(seen) => lines.push(effect(&seen.what, rings)),
         Place::End(step) => {
             lines.extend(step.looks.iter().map(|look| format!("< look {:#x} +{}", look.pa, look.len)));
             lines.extend(answer(step));
         }
     });
+    lines.extend(claims.map(|claim| format!("! {}", claim.words)));
     walked.map_err(|error| ImportError::Follow { file: recording.file.clone(), error })?;
     Ok(lines)
 }
 
 /// The line of a call; a read's line is that of its answer.
-fn call(step: &Step) -> Option<String> {
+fn call(step: &Step, rings: &Rings) -> Option<String> {
     Some(match &step.call {
         Call::Write { bar, offset, value } => register(*bar, *offset, true, *value),
         Call::Read { .. } => return None,
@@ -74,7 +92,7 @@ fn call(step: &Step) -> Option<String> {
             let bytes = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
             format!("> config+{offset:#x} <- {bytes}")
         }
-        Call::Store { pa, bytes } => format!("> store {pa:#x} +{}", bytes.len()),
+        Call::Store { pa, bytes } => format!("> store {}", stored(*pa, bytes, rings)),
         Call::Offer { frame } => format!("> offer +{} {}", frame.len(), super::headers(frame)),
         Call::Wire { ready } => format!("> wire {}", if *ready { "ready" } else { "busy" }),
         Call::Link { up } => format!("> link {}", if *up { "up" } else { "down" }),
@@ -92,6 +110,19 @@ fn call(step: &Step) -> Option<String> {
         Call::Restore { state } => format!("> restore {} bytes", state.len()),
         Call::Idle => "> idle".into(),
     })
+}
+
+/// Where bytes were stored: a cell of a ring with its fields, other places by name.
+fn stored(pa: u64, bytes: &[u8], rings: &Rings) -> String {
+    let what = What::Write { pa, bytes: bytes.to_vec() };
+    let place = describe(&what, rings);
+    let place = place.strip_prefix("write ").unwrap_or(&place);
+    match <[u8; 16]>::try_from(bytes) {
+        Ok(cell) if crate::trace::cell_layout(pa, rings).is_some() => {
+            format!("{place}{}", fields(pa, u128::from_le_bytes(cell), rings))
+        }
+        _ => place.to_string(),
+    }
 }
 
 fn answer(step: &Step) -> Option<String> {

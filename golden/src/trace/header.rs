@@ -1,5 +1,6 @@
 //! What a trace says of itself before its first call.
 
+use model::mutant::Mutant;
 use spec::profile::Profile;
 
 /// Most regions of guest memory a header names.
@@ -57,6 +58,14 @@ pub struct Header {
     pub seed: Option<u64>,
     /// Guest memory, zeroed, as address and length. Empty in a live recording: there its reads tell what it holds.
     pub memory: Vec<(u64, u64)>,
+    /// What every byte of that memory holds at the start.
+    pub fill: u8,
+    /// The case of the suite whose conversation this is; empty: none.
+    pub case: String,
+    /// The bug that was planted in the device.
+    pub mutant: Option<Mutant>,
+    /// The case did what no call stands for, so the calls cannot be made again: the case can, with the suite's seed.
+    pub partial: Option<u64>,
 }
 
 impl Header {
@@ -71,6 +80,10 @@ impl Header {
             date: String::new(),
             seed: None,
             memory: Vec::new(),
+            fill: 0,
+            case: String::new(),
+            mutant: None,
+            partial: None,
         }
     }
 

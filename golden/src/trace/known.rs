@@ -11,7 +11,7 @@ const PAGE: u64 = 4096;
 /// Gaps smaller than this are memory too: few regions are searched faster than many.
 const GAP: u64 = 1 << 20;
 
-/// Zeroed memory with everything the trace touches: what its header names, or what its device reads and writes.
+/// Memory, filled as the header says, with everything the trace touches: what its header names, or what its device reads and writes.
 pub(super) fn memory(trace: &Trace) -> Result<Memory, ReplayError> {
     let regions = if trace.header.has_stores() { trace.header.memory.clone() } else { touched(trace) };
     let bytes = regions.iter().fold(0, |sum: u64, &(_, len)| sum.saturating_add(len));
@@ -19,7 +19,15 @@ pub(super) fn memory(trace: &Trace) -> Result<Memory, ReplayError> {
         return Err(ReplayError::Memory { bytes, limit: MOST_MEMORY });
     }
     let regions: Vec<(u64, usize)> = regions.iter().map(|&(pa, len)| (pa, len as usize)).collect();
-    Ok(Memory::new(&regions))
+    let mut memory = Memory::new(&regions);
+    if trace.header.has_stores() && trace.header.fill != 0 {
+        for &(pa, len) in &regions {
+            if let Ok(bytes) = memory.bytes_mut(pa, len) {
+                bytes.fill(trace.header.fill);
+            }
+        }
+    }
+    Ok(memory)
 }
 
 fn touched(trace: &Trace) -> Vec<(u64, u64)> {

@@ -31,7 +31,9 @@
 //!
 //! The header comes first: `vnic-trace VERSION`, then in any order and each at most once `device software | adapter | switching`,
 //! `profile NAME`, `mac ADDRESS` (these three must be there), `kernel`, `origin` and `date` with words up to the end of the line,
-//! `seed N`; then any number of `memory ADDRESS +LENGTH` in ascending order; then `begin`. Named memory is zeroed at the start and
+//! `seed N`, `case NAME` of the suite, `mutant NAME` of a planted bug, `partial SEED`, `fill BYTE`; then any number of `memory ADDRESS +LENGTH` in
+//! ascending order; then `begin`. `partial` says that the case did what no call stands for, so that it can be held again, with the
+//! suite's seed, but its calls cannot be made again. Every byte of named memory is `fill` at the start, zero where nothing is said, and
 //! every guest store is in the trace. A live recording names none: there the device's reads tell what memory held.
 //!
 //! | line | is |
@@ -58,6 +60,7 @@
 //! | `< switched hardware \| software` | the body behind the function changed |
 //! | `< look ADDRESS HEX`, `< look ADDRESS fault +LENGTH` | the hypervisor looked at guest memory; told after the other effects of its call |
 //! | `= VALUE`, `= refused` | what the call before it answered; nothing stands for done |
+//! | `! CLAUSE WORDS` | a claim of the case that did not hold when the conversation had come this far |
 //!
 //! HEX is pairs of digits, `-` for no bytes. DATA is HEX, or HEX (perhaps none) and `frame(SEED,ID,LENGTH)`: the stream of
 //! [`spec::frame::fill`]. Effects and the answer belong to the call before them.
@@ -84,9 +87,9 @@ pub use exercise::exercise;
 pub use follow::{Place, walk};
 pub use header::{Device, Header, MOST_MEMORY, MOST_REGIONS};
 pub use read::{is_trace, parse};
-pub use replay::{Replay, ReplayError, replay};
+pub use replay::{Replay, ReplayError, replay, replay_planted};
 pub use script::{ScriptError, Setup, record};
-pub use seen::{Looked, Seen, Step, Trace, What};
+pub use seen::{Claim, Looked, Seen, Step, Trace, What};
 pub use watched::{Look, Looks, Watched};
 pub use words::{MOST_DATA, MOST_GENERATED, TextError};
 pub use write::Writer;

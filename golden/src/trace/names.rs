@@ -2,13 +2,14 @@
 
 use spec::event::Bar;
 use spec::registers::RegisterMap;
-use spec::vmxnet3::{Bar0, Bar1, Command};
+use spec::vmxnet3::bar0::LargeBar0;
+use spec::vmxnet3::{Bar1, Command};
 use std::io::Write;
 
 /// `TXPROD[3]`, `CMD`, `msix[2]+0xc`, or `+0x044` where nothing is declared.
 pub(super) fn register(line: &mut Vec<u8>, bar: Bar, offset: u32) {
     let map: &RegisterMap = match bar {
-        Bar::Bar0 => Bar0::MAP,
+        Bar::Bar0 => LargeBar0::MAP,
         Bar::Bar1 => Bar1::MAP,
         Bar::Bar2 => {
             let _ = write!(line, "msix[{}]+{:#x}", offset / 16, offset % 16);

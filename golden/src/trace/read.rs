@@ -3,9 +3,10 @@
 use super::VERSION;
 use super::call::{Answer, Call};
 use super::header::{Device, Header, MOST_MEMORY, MOST_REGIONS};
-use super::seen::{Looked, Seen, Step, Trace, What};
+use super::seen::{Claim, Looked, Seen, Step, Trace, What};
 use super::words::{TextError, Words};
 use model::migrate::{Direction, Plan, Policy, Stage, TxMode};
+use model::mutant::Mutant;
 use spec::event::Bar;
 use spec::profile::Profile;
 use spec::vmxnet3::MAX_VECTORS;
@@ -41,6 +42,7 @@ pub fn parse(bytes: &[u8]) -> Result<Trace, TextError> {
     let mut lines = text.lines().enumerate().map(|(i, text)| (i + 1, text));
     let header = header(&mut lines, &mut generated)?;
     let mut steps: Vec<Step> = Vec::new();
+    let mut claims = Vec::new();
     for (line, text) in lines {
         let mut words = Words::new(line, text, &mut generated);
         if line > MOST_LINES {
@@ -70,11 +72,12 @@ pub fn parse(bytes: &[u8]) -> Result<Trace, TextError> {
                 };
                 step.answer_line = line;
             }
-            _ => return Err(words.error("a call, or what came of the call before")),
+            ("!", _) => claims.push(Claim { after: steps.len(), words: words.rest("a claim")?.to_string() }),
+            _ => return Err(words.error("a call, what came of the call before, or a claim")),
         }
         words.end()?;
     }
-    Ok(Trace { header, steps })
+    Ok(Trace { header, steps, claims })
 }
 
 /// Lines with their numbers.
@@ -83,6 +86,7 @@ type Lines<'a, 'l> = &'l mut dyn Iterator<Item = (usize, &'a str)>;
 fn header(lines: Lines<'_, '_>, generated: &mut usize) -> Result<Header, TextError> {
     let (mut device, mut profile, mut mac, mut seed) = (None, None, None, None);
     let (mut kernel, mut origin, mut date) = (None, None, None);
+    let (mut fill, mut case, mut mutant, mut partial) = (None, None, None, None);
     let mut memory: Vec<(u64, u64)> = Vec::new();
     let (mut named, mut total, mut last) = (false, 0u64, 1);
     for (line, text) in lines {
@@ -127,6 +131,23 @@ fn header(lines: Lines<'_, '_>, generated: &mut usize) -> Result<Header, TextErr
                 let value = words.decimal("a number")?;
                 once(&mut seed, value, &words)?;
             }
+            "case" => {
+                let value = words.rest("a case's name")?.to_string();
+                once(&mut case, value, &words)?;
+            }
+            "mutant" => {
+                let found = Mutant::by_name(words.next("a planted bug's name")?);
+                let value = found.ok_or_else(|| words.error("a planted bug's name"))?;
+                once(&mut mutant, value, &words)?;
+            }
+            "partial" => {
+                let value = words.decimal("a number")?;
+                once(&mut partial, value, &words)?;
+            }
+            "fill" => {
+                let value: u8 = words.hex("a byte")?;
+                once(&mut fill, value, &words)?;
+            }
             "memory" => {
                 let pa: u64 = words.hex("an address")?;
                 let least = memory.last().map_or(0, |&(pa, len)| pa + len);
@@ -143,10 +164,28 @@ fn header(lines: Lines<'_, '_>, generated: &mut usize) -> Result<Header, TextErr
                 let (Some(device), Some(profile), Some(mac)) = (device, profile, mac) else {
                     return Err(words.error("device, profile and mac before `begin`"));
                 };
-                let [kernel, origin, date] = [kernel, origin, date].map(Option::unwrap_or_default);
-                return Ok(Header { device, profile, mac, kernel, origin, date, seed, memory });
+                let [kernel, origin, date, case] = [kernel, origin, date, case].map(Option::unwrap_or_default);
+                let fill = fill.unwrap_or(0);
+                return Ok(Header {
+                    device,
+                    profile,
+                    mac,
+                    kernel,
+                    origin,
+                    date,
+                    seed,
+                    memory,
+                    fill,
+                    case,
+                    mutant,
+                    partial,
+                });
             }
-            _ => return Err(words.error("device, profile, mac, kernel, origin, date, seed, memory or begin")),
+            _ => {
+                return Err(words.error(
+                    "device, profile, mac, kernel, origin, date, seed, case, mutant, partial, fill, memory or begin",
+                ));
+            }
         }
         words.end()?;
     }
@@ -195,7 +234,7 @@ fn call(words: &mut Words<'_>) -> Result<Call<'static>, TextError> {
         "message" => {
             let vector = words.decimal("a vector")?;
             if usize::from(vector) >= MAX_VECTORS {
-                return Err(words.error("a vector below 25"));
+                return Err(words.error("a vector below 65"));
             }
             Call::Message { vector }
         }

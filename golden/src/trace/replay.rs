@@ -10,6 +10,7 @@ use super::seen::{Step, Trace, What};
 use model::host::DmaFault;
 use model::machine::System;
 use model::memory::Ram;
+use model::mutant::Planted;
 use spec::event::{Effect, GuestView, Stimulus, Tap};
 use spec::monitor::{Verdict, Violation};
 use std::cell::RefCell;
@@ -210,9 +211,18 @@ impl Tap for Watcher<'_> {
 /// # Errors
 /// When it needs more guest memory than is held.
 pub fn replay(trace: &Trace) -> Result<Replay, ReplayError> {
+    replay_planted(trace, Planted::NONE)
+}
+
+/// As [`replay`], on a device with a planted bug.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_planted(trace: &Trace, planted: Planted) -> Result<Replay, ReplayError> {
     let follower = Follower::new(trace, ())?;
     let state = Rc::new(RefCell::new(State { follower, look: 0, effects: 0, divergence: None }));
     let mut system = System::new(trace.header.profile, Replayed(Rc::clone(&state)), trace.header.mac);
+    system.plant(planted);
     let mut watcher = Watcher(Rc::clone(&state));
     let mut calls = 0;
     for (i, step) in trace.steps.iter().enumerate() {

@@ -12,6 +12,17 @@ pub struct Trace {
     pub header: Header,
     /// Its calls, in order.
     pub steps: Vec<Step>,
+    /// Claims of a case that did not hold, in order.
+    pub claims: Vec<Claim>,
+}
+
+/// A claim of a case that did not hold when the conversation had come this far.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Calls that had been made.
+    pub after: usize,
+    /// The clause, and what was found, on one line.
+    pub words: String,
 }
 
 impl Trace {
@@ -23,7 +34,15 @@ impl Trace {
     /// The trace as text; remarks of the text that it was read from are gone.
     pub fn print(&self) -> Vec<u8> {
         let mut writer = Writer::new(Vec::new(), &self.header);
-        self.steps.iter().for_each(|step| writer.step(step));
+        let mut claims = self.claims.iter().peekable();
+        for made in 0..=self.steps.len() {
+            while let Some(claim) = claims.next_if(|claim| claim.after <= made) {
+                writer.claim(&claim.words);
+            }
+            if let Some(step) = self.steps.get(made) {
+                writer.step(step);
+            }
+        }
         // A vector takes every byte.
         writer.finish().unwrap_or_default()
     }

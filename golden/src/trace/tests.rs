@@ -82,6 +82,24 @@ fn a_trace_that_was_read_is_written_as_it_was() {
 }
 
 #[test]
+fn the_conversation_of_a_case_keeps_its_name_its_bug_its_memory_and_its_claims() {
+    let text = text(Device::Software);
+    let told = "case some-case\nmutant sw-rx-rqid\npartial 9\nfill 0xa5\nmemory";
+    let text = String::from_utf8(text).unwrap().replacen("memory", told, 1) + "! VMX-RX-007: case some-case: it is 1\n";
+    let trace = parse(text.as_bytes()).unwrap();
+    assert_eq!((&*trace.header.case, trace.header.fill), ("some-case", 0xa5));
+    assert_eq!(trace.header.mutant.map(|mutant| mutant.row().1), Some("sw-rx-rqid"));
+    assert_eq!(trace.header.partial, Some(9));
+    let claim = Claim { after: trace.steps.len(), words: "VMX-RX-007: case some-case: it is 1".into() };
+    assert_eq!(trace.claims, [claim]);
+    assert_eq!(String::from_utf8(trace.print()).unwrap(), text);
+    assert_eq!(known::memory(&trace).unwrap().bytes(trace.header.memory[0].0, 1).unwrap(), [0xa5]);
+    let recording = crate::dump::Recording { file: "a test".into(), trace };
+    let shown = crate::show::recording(&recording).unwrap();
+    assert!(shown.contains("\n! VMX-RX-007: case some-case: it is 1\n"), "{shown}");
+}
+
+#[test]
 fn a_writer_that_is_refused_says_so_and_keeps_still() {
     struct Full;
     impl std::io::Write for Full {
@@ -129,14 +147,14 @@ fn somebody_elses_words_are_written_as_they_are_read_again() {
 fn hand_made_lines_are_refused_where_they_stand() {
     let head = "vnic-trace 1\ndevice software\nprofile reference\nmac 02:00:00:00:00:01\nbegin\n";
     for (line, column, expected) in [
-        ("< vector 1", 1, "a call, or what came of the call before"),
+        ("< vector 1", 1, "a call, what came of the call before, or a claim"),
         ("> write bar9 0x0 0x0", 9, "bar0, bar1 or bar2"),
         ("> write bar0 0x0 0x100000000", 18, "a value of 32 bits"),
         ("> message 25", 11, "a vector below 25"),
         ("> run 4096 more", 12, "the end of the line"),
         ("> switch enter drain C fail nowhere", 29, "a stage"),
         ("> offer 0g", 9, "pairs of hexadecimal digits, then perhaps `frame(SEED,ID,LENGTH)`"),
-        ("> idle\n= 0x1\n= 0x2", 1, "a call, or what came of the call before"),
+        ("> idle\n= 0x1\n= 0x2", 1, "a call, what came of the call before, or a claim"),
     ] {
         let refused = parse(format!("{head}{line}\n").as_bytes()).unwrap_err();
         assert_eq!((refused.column, refused.expected), (column, expected), "{line}");

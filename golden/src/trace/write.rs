@@ -83,6 +83,11 @@ impl<W: io::Write> Writer<W> {
         self.end();
     }
 
+    /// Writes a claim that did not hold. What would end the line is left out.
+    pub fn claim(&mut self, words: &str) {
+        self.named("!", words);
+    }
+
     /// Bytes written so far, those in the buffer too.
     pub fn written(&self) -> u64 {
         self.written + self.line.len() as u64
@@ -109,7 +114,7 @@ impl<W: io::Write> Writer<W> {
     }
 
     fn header(&mut self, header: &Header) {
-        let Header { device, profile, mac, kernel, origin, date, seed, memory } = header;
+        let Header { device, profile, mac, kernel, origin, date, seed, memory, fill, case, mutant, partial } = header;
         self.text(b"vnic-trace ");
         self.decimal(VERSION);
         self.end();
@@ -129,6 +134,20 @@ impl<W: io::Write> Writer<W> {
         if let Some(seed) = seed {
             self.text(b"seed ");
             self.decimal(*seed);
+            self.end();
+        }
+        self.named("case", case);
+        if let Some(mutant) = mutant {
+            self.named("mutant", mutant.row().1);
+        }
+        if let Some(seed) = partial {
+            self.text(b"partial ");
+            self.decimal(*seed);
+            self.end();
+        }
+        if *fill != 0 {
+            self.text(b"fill");
+            self.address(u64::from(*fill));
             self.end();
         }
         for &(pa, len) in memory {

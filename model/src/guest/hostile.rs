@@ -8,7 +8,7 @@ use super::GuestPort;
 use super::vmxnet3::{DriverConfig, Layout};
 use spec::event::Bar;
 use spec::frame::Dice;
-use spec::vmxnet3::{Bar0, Bar1, CELL_BYTES, Command, QUEUE_DESC_BYTES, RxDesc, SHARED_BYTES_V1, TxDesc};
+use spec::vmxnet3::{Bar0, Bar1, CELL_BYTES, Command, QUEUE_DESC_BYTES, RxDesc, TxDesc};
 use std::collections::VecDeque;
 
 /// A ring of a layout.
@@ -177,9 +177,9 @@ impl HostileOp {
                 let which = from.u8()?;
                 let queue = which >> 2;
                 let register = match which % 4 {
-                    0 | 1 => Bar0::TxProd(queue % 8),
-                    2 => Bar0::RxProd(queue % 16),
-                    _ => Bar0::RxProd2(queue % 16),
+                    0 | 1 => Bar0::TxProd(queue % 32),
+                    2 => Bar0::RxProd(queue % 32),
+                    _ => Bar0::RxProd2(queue % 32),
                 };
                 let wild = from.u8()?;
                 let value = if wild.is_multiple_of(8) { from.u32()? } else { u32::from(from.u8()?) };
@@ -369,10 +369,11 @@ impl Hostile {
         if self.config.rss.is_some() {
             self.accesses.push_back(Access::Rss);
         }
-        let span = SHARED_BYTES_V1 + u64::from(queues) * QUEUE_DESC_BYTES;
+        let own = self.config.shared_bytes();
+        let span = own + u64::from(queues) * QUEUE_DESC_BYTES;
         for &(offset, value) in corrupt {
             let offset = u64::from(offset) % span;
-            let pa = match offset.checked_sub(SHARED_BYTES_V1) {
+            let pa = match offset.checked_sub(own) {
                 None => self.layout.shared + offset,
                 Some(in_queues) => self.layout.queues + in_queues,
             };
@@ -398,7 +399,7 @@ impl Hostile {
             }
             Access::Shared => {
                 let image = self.layout.shared_image(&self.config);
-                port.store(self.layout.shared, &image.0[..SHARED_BYTES_V1 as usize]);
+                port.store(self.layout.shared, &image.0[..self.config.shared_bytes() as usize]);
                 true
             }
             Access::Queue(queue) => {

@@ -8,6 +8,7 @@ pub mod packet;
 pub mod script;
 pub mod shape;
 pub mod traffic;
+pub mod tunnel;
 pub mod vmxnet3;
 
 use spec::event::Bar;

@@ -1,6 +1,7 @@
 //! A packet as a guest's network stack hands it to the driver: bytes, their split into fragments, and what the device is to do.
 
-use spec::vmxnet3::tx::{MAX_TSO_TXD_PER_PKT, MAX_TXD_PER_PKT};
+use spec::vmxnet3::TxDesc;
+use spec::vmxnet3::tx::{MAX_TSO_TXD_PER_PKT, MAX_TXD_PER_PKT, om};
 
 /// Most bytes of one TX descriptor. Source: vmxnet3_defs.h, Vmxnet3_TxDesc.len, where 0 stands for this.
 pub const MAX_FRAGMENT: usize = 16384;
@@ -96,6 +97,57 @@ pub enum Offload {
         /// Payload bytes of a segment.
         mss: u16,
     },
+    /// As [`Offload::Checksum`] of what a tunnel carries.
+    InnerChecksum {
+        /// Bytes of all headers.
+        headers: u16,
+        /// Where the checksum is stored.
+        field: u16,
+        /// The tunnel's own checksum is to be made too.
+        outer: bool,
+    },
+    /// As [`Offload::Segment`] of what a tunnel carries.
+    InnerSegment {
+        /// Bytes of all headers.
+        headers: u16,
+        /// Payload bytes of a segment.
+        mss: u16,
+        /// The tunnel's own checksum is to be made too.
+        outer: bool,
+    },
+}
+
+/// From this version on a driver leaves tunnels to the device, and from that one on in other words.
+const TUNNELS_SINCE: u8 = 4;
+const INNER_SINCE: u8 = 7;
+
+impl Offload {
+    /// Whether a driver of `version` can ask for it.
+    pub const fn is_known(self, version: u8) -> bool {
+        version >= TUNNELS_SINCE || !matches!(self, Self::InnerChecksum { .. } | Self::InnerSegment { .. })
+    }
+
+    /// Asks for it in the first descriptor of a packet, in the words of `version`.
+    ///
+    /// Source: linux vmxnet3_drv.c, vmxnet3_tq_xmit.
+    pub fn ask(self, version: u8, first: &mut TxDesc) {
+        let later = version >= INNER_SINCE;
+        let (mode, hlen, msscof) = match self {
+            Self::None => return,
+            Self::Checksum { start, field } => (om::CSUM, start, field),
+            Self::Segment { headers, mss } => (om::TSO, headers, mss),
+            Self::InnerChecksum { headers, field, .. } if later => (om::CSUM, headers, field),
+            Self::InnerChecksum { headers, .. } => (om::ENCAP, headers, 0),
+            Self::InnerSegment { headers, mss, .. } => (if later { om::TSO } else { om::ENCAP }, headers, mss),
+        };
+        first.set_om(mode);
+        first.set_hlen(hlen);
+        first.set_msscof(msscof);
+        if let Self::InnerChecksum { outer, .. } | Self::InnerSegment { outer, .. } = self {
+            first.set_ext1(later);
+            first.set_oco(outer);
+        }
+    }
 }
 
 /// A packet to send. Reuse one value: building into it allocates only when it has to grow.
@@ -120,7 +172,7 @@ impl Packet {
     /// Frames it becomes on the wire, at least 1.
     pub fn segments(&self) -> u32 {
         match self.offload {
-            Offload::Segment { headers, mss } if mss > 0 => {
+            Offload::Segment { headers, mss } | Offload::InnerSegment { headers, mss, .. } if mss > 0 => {
                 let payload = self.frame.len().saturating_sub(usize::from(headers));
                 payload.div_ceil(usize::from(mss)).max(1) as u32
             }
@@ -131,7 +183,7 @@ impl Packet {
     /// Most descriptors a driver gives such a packet.
     pub fn most_descriptors(&self) -> usize {
         match self.offload {
-            Offload::Segment { .. } => MAX_TSO_TXD_PER_PKT,
+            Offload::Segment { .. } | Offload::InnerSegment { .. } => MAX_TSO_TXD_PER_PKT,
             _ => MAX_TXD_PER_PKT,
         }
     }

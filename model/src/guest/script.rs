@@ -4,6 +4,7 @@
 //! `switch hardware drain A`. Blank lines and what follows a `#` are skipped. Who runs them is elsewhere.
 
 use super::shape::{Body, Bounds, Shape, To, WireShape, Work};
+use super::tunnel::Tunnel;
 use spec::frame::Dice;
 use std::fmt;
 use std::str::{FromStr, SplitWhitespace};
@@ -186,6 +187,9 @@ fn write_to(f: &mut fmt::Formatter<'_>, to: To) -> fmt::Result {
 }
 
 fn write_body(f: &mut fmt::Formatter<'_>, body: Body) -> fmt::Result {
+    if let Body::Inside(tunnel) = body {
+        return write!(f, " {tunnel}");
+    }
     match Body::WORDS.iter().find(|(value, _)| *value == body) {
         Some((_, word)) if body != Body::Raw => write!(f, " {word}"),
         _ => Ok(()),
@@ -329,7 +333,8 @@ impl<'a> Words<'a> {
 
     fn body(&self, word: &str, expected: &'static str) -> Result<Body, ParseError> {
         let found = Body::WORDS.iter().find(|(_, name)| *name == word);
-        found.map(|&(body, _)| body).ok_or(ParseError { word: self.at, expected })
+        let plain = found.map(|&(body, _)| body);
+        plain.or_else(|| Tunnel::parse(word).map(Body::Inside)).ok_or(ParseError { word: self.at, expected })
     }
 
     fn shape(&mut self) -> Result<Shape, ParseError> {
@@ -486,6 +491,7 @@ mod tests {
         let text = "\
 send q0 len 64 frags 2 tcp4 csum
 send q1 len 9000 frags 5 tcp6 tso 1440 vlan 7 to group 3 flow 9
+send q0 len 2000 frags 3 geneve6/tcp4+tag+sum tso 400
 offer len 1504 tagged 7
 offer len 60 udp4 bad to foreign
 kick 0

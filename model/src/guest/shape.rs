@@ -1,9 +1,10 @@
 //! What a frame or packet is like, apart from its identity: small, readable, reproducible.
 
+use super::tunnel::{Kind, Load, Tunnel};
 use spec::frame::Dice;
 
 /// What a frame carries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Body {
     /// No IP: `spec::frame::EXPERIMENTAL`.
     #[default]
@@ -16,14 +17,16 @@ pub enum Body {
     Udp6,
     /// TCP over IPv6.
     Tcp6,
+    /// A tunnel and what it carries.
+    Inside(Tunnel),
 }
 
 impl Body {
-    /// Every value with its word.
+    /// Every value but tunnels with its word.
     pub const WORDS: &'static [(Self, &'static str)] =
         &[(Self::Raw, "raw"), (Self::Udp4, "udp4"), (Self::Tcp4, "tcp4"), (Self::Udp6, "udp6"), (Self::Tcp6, "tcp6")];
 
-    /// Bytes of its headers, Ethernet included, tags not.
+    /// Bytes of its headers, Ethernet included, tags in front of it not.
     pub const fn headers(self) -> usize {
         match self {
             Self::Raw => 14,
@@ -31,12 +34,17 @@ impl Body {
             Self::Tcp4 => 54,
             Self::Udp6 => 62,
             Self::Tcp6 => 74,
+            Self::Inside(tunnel) => tunnel.headers(),
         }
     }
 
-    /// Whether it is TCP.
+    /// Whether it is TCP, or carries it.
     pub const fn is_tcp(self) -> bool {
-        matches!(self, Self::Tcp4 | Self::Tcp6)
+        match self {
+            Self::Raw | Self::Udp4 | Self::Udp6 => false,
+            Self::Tcp4 | Self::Tcp6 => true,
+            Self::Inside(tunnel) => matches!(tunnel.load, Load::Tcp4 | Load::Tcp6),
+        }
     }
 }
 
@@ -113,11 +121,15 @@ pub struct Bounds {
     pub fragments: u8,
     /// Flows.
     pub flows: u16,
+    /// Most of what is offered are segments of a few TCP streams, as long as they may be: what LRO merges.
+    pub streams: bool,
+    /// One frame in three is a tunnel.
+    pub tunnels: bool,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { frame: 1514, segmented: 20_000, fragments: 16, flows: 16 }
+        Self { frame: 1514, segmented: 20_000, fragments: 16, flows: 16, streams: false, tunnels: false }
     }
 }
 
@@ -142,14 +154,23 @@ fn roll_len(dice: &mut Dice, least: u32, most: u32) -> u32 {
     }
 }
 
-fn roll_body(dice: &mut Dice) -> Body {
+fn roll_body(dice: &mut Dice, bounds: &Bounds) -> Body {
+    if bounds.tunnels && dice.once_in(3) {
+        return Body::Inside(Tunnel {
+            kind: [Kind::Vxlan, Kind::OldVxlan, Kind::Geneve][dice.below(3) as usize],
+            outer6: dice.once_in(2),
+            load: [Load::Udp4, Load::Tcp4, Load::Udp6, Load::Tcp6][dice.below(4) as usize],
+            tagged: dice.once_in(4),
+            summed: dice.once_in(2),
+        });
+    }
     Body::WORDS[dice.below(Body::WORDS.len() as u64) as usize].0
 }
 
 impl Shape {
     /// A shape within `bounds`.
     pub fn roll(dice: &mut Dice, bounds: &Bounds) -> Self {
-        let body = roll_body(dice);
+        let body = roll_body(dice, bounds);
         let headers = body.headers() as u32;
         let work = match dice.below(4) {
             0 | 1 => Work::None,
@@ -173,9 +194,21 @@ impl Shape {
 }
 
 impl WireShape {
+    /// A segment of one of four streams; one in six is shorter than the others.
+    fn of_stream(dice: &mut Dice, bounds: &Bounds) -> Self {
+        let flow = dice.below(u64::from(bounds.flows.min(2))) as u16;
+        let body = if dice.once_in(5) { Body::Tcp6 } else { Body::Tcp4 };
+        let least = body.headers() as u32;
+        let len = if dice.once_in(6) { roll_len(dice, least, bounds.frame) } else { bounds.frame };
+        Self { len, body, flow, ..Self::default() }
+    }
+
     /// A shape within `bounds`.
     pub fn roll(dice: &mut Dice, bounds: &Bounds) -> Self {
-        let body = roll_body(dice);
+        if bounds.streams && !dice.once_in(6) {
+            return Self::of_stream(dice, bounds);
+        }
+        let body = roll_body(dice, bounds);
         let tag = dice.once_in(4).then(|| dice.below(0x1_0000) as u16);
         let tag_bytes = if tag.is_some() { 4 } else { 0 };
         Self {

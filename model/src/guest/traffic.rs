@@ -5,7 +5,9 @@
 
 use super::packet::{Fragments, Offload, Packet};
 use super::shape::{Body, Shape, To, WireShape, Work};
+use super::tunnel::Tunnel;
 use spec::frame::{self, Dice};
+use std::collections::BTreeMap;
 
 /// Longest frame an IP header can describe.
 const MOST: usize = 14 + 65_535;
@@ -23,6 +25,8 @@ pub struct Traffic {
     pub guest: [u8; 6],
     /// The other side's address.
     pub peer: [u8; 6],
+    /// Sequence number of what comes next from the wire, a TCP stream each: by version of IP and flow.
+    streams: BTreeMap<(Body, u16), u32>,
 }
 
 /// How a checksum field is left.
@@ -36,6 +40,7 @@ enum Sum {
     SeedWithoutLength,
 }
 
+#[derive(Clone, Copy)]
 struct Headers {
     destination: [u8; 6],
     source: [u8; 6],
@@ -43,12 +48,14 @@ struct Headers {
     body: Body,
     flow: u16,
     sum: Sum,
+    /// A segment of a stream with this sequence number; otherwise it is a packet by itself.
+    sequence: Option<u32>,
 }
 
 impl Traffic {
     /// Frames of `seed` between `guest` and a peer.
     pub fn new(seed: u64, guest: [u8; 6]) -> Self {
-        Self { seed, next_id: 1, guest, peer: [0x02, 0, 0, 0, 0, 0xfe] }
+        Self { seed, next_id: 1, guest, peer: [0x02, 0, 0, 0, 0, 0xfe], streams: BTreeMap::new() }
     }
 
     /// Address of multicast group `n`.
@@ -86,16 +93,28 @@ impl Traffic {
             Work::Segment(_) => Sum::SeedWithoutLength,
         };
         let destination = Self::address(shape.to, self.peer);
-        let make = Headers { destination, source: self.guest, tag: None, body: shape.body, flow: shape.flow, sum };
+        let make = Headers {
+            destination,
+            source: self.guest,
+            tag: None,
+            body: shape.body,
+            flow: shape.flow,
+            sum,
+            sequence: None,
+        };
         build(&make, self.seed, id, shape.len as usize, &mut packet.frame);
         if work == Work::Checksum && !shape.body.is_tcp() && frame::mix(id).is_multiple_of(16) {
             sum_to_zero(&mut packet.frame, l4_offset(shape.body));
         }
         let l4 = l4_offset(shape.body) as u16;
-        packet.offload = match work {
-            Work::None => Offload::None,
-            Work::Checksum => Offload::Checksum { start: l4, field: l4 + checksum_field(shape.body) as u16 },
-            Work::Segment(mss) => Offload::Segment { headers: headers as u16, mss },
+        let field = l4 + checksum_field(shape.body) as u16;
+        let (headers, tunnel) = (headers as u16, tunnel_of(shape.body));
+        packet.offload = match (work, tunnel) {
+            (Work::None, _) => Offload::None,
+            (Work::Checksum, None) => Offload::Checksum { start: l4, field },
+            (Work::Segment(mss), None) => Offload::Segment { headers, mss },
+            (Work::Checksum, Some(tunnel)) => Offload::InnerChecksum { headers, field, outer: tunnel.summed },
+            (Work::Segment(mss), Some(tunnel)) => Offload::InnerSegment { headers, mss, outer: tunnel.summed },
         };
         packet.vlan = shape.vlan;
         let most = packet.most_descriptors();
@@ -104,10 +123,24 @@ impl Traffic {
         id
     }
 
+    /// The sequence number of the next segment of a stream, which it moves on.
+    fn next_of_stream(&mut self, shape: &WireShape) -> u32 {
+        let tag = if shape.tag.is_some() { 4 } else { 0 };
+        let payload = (shape.len as usize).saturating_sub(shape.body.headers() + tag) as u32;
+        // Not far from the end of the numbers, so that they wrap.
+        let next = self.streams.entry((shape.body, shape.flow)).or_insert(0xffff_0000);
+        let sequence = *next;
+        *next = next.wrapping_add(payload);
+        sequence
+    }
+
     /// Builds a frame for the wire to offer, into `into`, and says its id.
     pub fn wire(&mut self, shape: &WireShape, into: &mut Vec<u8>) -> u64 {
         let id = self.take_id();
+        let alone = tunnel_of(shape.body).is_some() || !shape.body.is_tcp();
+        let sequence = (!alone).then(|| self.next_of_stream(shape));
         let make = Headers {
+            sequence,
             destination: Self::address(shape.to, self.guest),
             source: self.peer,
             tag: shape.tag,
@@ -145,12 +178,21 @@ fn cut(len: usize, count: usize, seed: u64) -> Fragments {
     cuts
 }
 
-/// Byte offset of the L4 header without a tag.
+/// The tunnel that a body is, if it is one.
+const fn tunnel_of(body: Body) -> Option<Tunnel> {
+    match body {
+        Body::Inside(tunnel) => Some(tunnel),
+        Body::Raw | Body::Udp4 | Body::Tcp4 | Body::Udp6 | Body::Tcp6 => None,
+    }
+}
+
+/// Byte offset of the L4 header without a tag in front; of the carried one in a tunnel.
 const fn l4_offset(body: Body) -> usize {
     match body {
         Body::Raw => 14,
         Body::Udp4 | Body::Tcp4 => 34,
         Body::Udp6 | Body::Tcp6 => 54,
+        Body::Inside(tunnel) => tunnel.headers() - if body.is_tcp() { 20 } else { 8 },
     }
 }
 
@@ -161,26 +203,47 @@ const fn checksum_field(body: Body) -> usize {
 
 fn build(make: &Headers, seed: u64, id: u64, len: usize, into: &mut Vec<u8>) {
     let tag_bytes = if make.tag.is_some() { 4 } else { 0 };
-    let headers = make.body.headers() + tag_bytes;
-    let len = len.clamp(headers, MOST + tag_bytes);
+    let len = len.clamp(make.body.headers() + tag_bytes, MOST + tag_bytes);
     into.clear();
     into.resize(len, 0);
-    into[..6].copy_from_slice(&make.destination);
-    into[6..12].copy_from_slice(&make.source);
-    if let Some(tci) = make.tag {
-        into[12..14].copy_from_slice(&[0x81, 0x00]);
-        into[14..16].copy_from_slice(&tci.to_be_bytes());
+    match make.body {
+        Body::Inside(tunnel) => {
+            let tag = tunnel.tagged.then_some(super::tunnel::TAG);
+            let load = Headers { tag, body: tunnel.load.body(), ..*make };
+            lay(&load, seed, id, &mut into[tag_bytes + tunnel.around()..]);
+            let unfinished = matches!(make.sum, Sum::Seed | Sum::SeedWithoutLength);
+            tunnel.wrap(&mut into[tag_bytes..], make.flow, id, unfinished);
+            lay_ethernet(make, into);
+        }
+        _ => lay(make, seed, id, into),
     }
+}
+
+/// Writes the addresses and the tag in front of what a frame carries.
+fn lay_ethernet(make: &Headers, frame: &mut [u8]) {
+    frame[..6].copy_from_slice(&make.destination);
+    frame[6..12].copy_from_slice(&make.source);
+    if let Some(tci) = make.tag {
+        frame[12..14].copy_from_slice(&[0x81, 0x00]);
+        frame[14..16].copy_from_slice(&tci.to_be_bytes());
+    }
+}
+
+/// Writes a frame that is no tunnel.
+fn lay(make: &Headers, seed: u64, id: u64, into: &mut [u8]) {
+    let tag_bytes = if make.tag.is_some() { 4 } else { 0 };
+    let headers = make.body.headers() + tag_bytes;
     let kind = match make.body {
-        Body::Raw => frame::EXPERIMENTAL,
+        Body::Raw | Body::Inside(_) => frame::EXPERIMENTAL,
         Body::Udp4 | Body::Tcp4 => 0x0800,
         Body::Udp6 | Body::Tcp6 => 0x86dd,
     };
+    lay_ethernet(make, into);
     into[12 + tag_bytes..14 + tag_bytes].copy_from_slice(&kind.to_be_bytes());
     frame::fill(seed, id, &mut into[headers..]);
     let packet = &mut into[14 + tag_bytes..];
     match make.body {
-        Body::Raw => {}
+        Body::Raw | Body::Inside(_) => {}
         Body::Udp4 | Body::Tcp4 => ipv4(packet, make, id),
         Body::Udp6 | Body::Tcp6 => ipv6(packet, make, id),
     }
@@ -232,6 +295,11 @@ fn layer4(l4: &mut [u8], pseudo: u64, make: &Headers, id: u64) {
         l4[12] = 0x50;
         // ACK and PSH; FIN and CWR now and then, which segmentation treats apart.
         l4[13] = 0x18 | u8::from(random.is_multiple_of(8)) | (u8::from(random.is_multiple_of(5)) << 7);
+        if let Some(sequence) = make.sequence {
+            l4[4..8].copy_from_slice(&sequence.to_be_bytes());
+            l4[8..12].copy_from_slice(&u32::from(make.flow).to_be_bytes());
+            l4[13] = 0x10 | (u8::from(random.is_multiple_of(7)) << 3) | u8::from(random.is_multiple_of(61));
+        }
         l4[14..16].copy_from_slice(&[0xff, 0xff]);
     } else {
         l4[4..6].copy_from_slice(&(len as u16).to_be_bytes());
@@ -253,13 +321,14 @@ fn layer4(l4: &mut [u8], pseudo: u64, make: &Headers, id: u64) {
 }
 
 /// Adds big-endian 16-bit words. Source: RFC 1071.
-fn add(sum: u64, bytes: &[u8]) -> u64 {
+pub(super) fn add(sum: u64, bytes: &[u8]) -> u64 {
     let words = bytes.chunks_exact(2);
     let odd = words.remainder().first().map_or(0, |&b| u64::from(b) << 8);
     words.map(|w| u64::from(u16::from_be_bytes([w[0], w[1]]))).sum::<u64>() + sum + odd
 }
 
-fn fold(mut sum: u64) -> u16 {
+/// Folds such a sum to 16 bits.
+pub(super) fn fold(mut sum: u64) -> u16 {
     while sum > 0xffff {
         sum = (sum >> 16) + (sum & 0xffff);
     }

@@ -4,7 +4,7 @@ use spec::correspond::posted_index;
 use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vic::{CqReg, DataRing, Devcmd, IntrReg, RqReg, WqReg};
-use spec::vmxnet3::{CELL_BYTES, MAX_VECTORS, RxDesc, TxDesc};
+use spec::vmxnet3::{CELL_BYTES, RxDesc, TxDesc};
 
 use super::program::Op;
 use super::request::Shadow;
@@ -180,15 +180,16 @@ pub fn configure(
     let filters = if planted.is(Mutant::MoveFiltersLost) { &nothing } else { &activation.filters };
     ops.extend(shadow.filters(filters));
     shadow.interface = activation.interface;
+    shadow.planted = planted;
     shadow.features(activation.features);
     ops.extend(shadow.rss(activation.rss.as_ref(), scratch));
     (ops, shadow)
 }
 
 fn vectors(activation: &Activation, progress: &Progress, profile: &Profile, planted: Planted, ops: &mut Vec<Op>) {
-    for (i, vector) in progress.vectors.iter().enumerate().take(MAX_VECTORS) {
-        let mut set = |reg, value: u64| ops.push(Op::Write(Register::Intr(i as u8, reg), value));
-        let ticks = if activation.mod_levels[i] == 0 { 0 } else { profile.adapter.moderation_ticks };
+    for ((i, vector), level) in (0..ERROR_BLOCK).zip(&progress.vectors).zip(activation.mod_levels) {
+        let mut set = |reg, value: u64| ops.push(Op::Write(Register::Intr(i, reg), value));
+        let ticks = if level == 0 { 0 } else { profile.adapter.moderation_ticks };
         set(IntrReg::CoalescingTimer, u64::from(ticks));
         set(IntrReg::CoalescingType, 0);
         set(IntrReg::MaskOnAssertion, u64::from(activation.auto_mask));
@@ -208,7 +209,7 @@ fn completion_queue(cq: u8, pa: u64, size: u32, next: RingIndex, vector: u8, pla
     set(CqReg::CqHead, 0);
     set(CqReg::CqTail, u64::from(next.index()));
     set(CqReg::CqTailColor, u64::from(next.generation() || planted.is(Mutant::MoveColorKept)));
-    set(CqReg::InterruptEnable, u64::from(usize::from(vector) < MAX_VECTORS));
+    set(CqReg::InterruptEnable, u64::from(vector < ERROR_BLOCK));
     set(CqReg::CqEntryEnable, 1);
     set(CqReg::CqMessageEnable, 0);
     set(CqReg::InterruptOffset, u64::from(vector));

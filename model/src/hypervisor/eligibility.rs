@@ -2,8 +2,10 @@
 
 use spec::profile::Profile;
 
-use crate::plane::Activation;
+use crate::plane::{Activation, VectorProgress};
+use crate::vic::intr::ERROR_BLOCK;
 use crate::vic::rx::GATHER;
+use crate::vic::{RQS, WQS};
 
 /// Why a device cannot enter hardware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -38,6 +40,12 @@ pub enum Ineligible {
         /// Entries.
         size: usize,
     },
+    /// A queue, the events or a remembered cause need a vector that the adapter has not.
+    #[error("vector {vector}")]
+    Vectors {
+        /// The first such vector.
+        vector: u8,
+    },
     /// Equal indices mean an empty ring, so a ring of one cell can never be handed over.
     #[error("a ring has one descriptor")]
     RingOfOne,
@@ -54,6 +62,7 @@ impl Ineligible {
             Self::RxQueues { .. } => 5,
             Self::RssTable { .. } => 6,
             Self::RingOfOne => 7,
+            Self::Vectors { .. } => 8,
         }
     }
 }
@@ -73,11 +82,15 @@ pub fn eligible(activation: &Activation, profile: &Profile) -> Result<(), Inelig
         return Err(Ineligible::RxGather { max_rx_sg: activation.max_rx_sg });
     }
     let (tx, rx) = (activation.tx.len(), activation.rx.len());
-    if tx == 0 || tx > usize::from(profile.limits.tx_queues.min(8)) {
+    if tx == 0 || tx > WQS {
         return Err(Ineligible::TxQueues { count: tx });
     }
-    if rx == 0 || rx > usize::from(profile.limits.rx_queues.min(8)) {
+    if rx == 0 || rx > RQS / 2 {
         return Err(Ineligible::RxQueues { count: rx });
+    }
+    let vectors = activation.tx.iter().map(|q| q.vector).chain(activation.rx.iter().map(|q| q.vector));
+    for vector in vectors {
+        has_vector(vector, activation, profile)?;
     }
     let mut sizes = activation.tx.iter().map(|q| q.ring_size).chain(activation.rx.iter().flat_map(|q| q.ring_size));
     if sizes.any(|size| size == 1) {
@@ -88,5 +101,29 @@ pub fn eligible(activation: &Activation, profile: &Profile) -> Result<(), Inelig
             Err(Ineligible::RssTable { size: rss.table.len() })
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether the adapter has `vector`. One that the version in force has not either is told nothing on any body.
+fn has_vector(vector: u8, activation: &Activation, profile: &Profile) -> Result<(), Ineligible> {
+    let exists = vector < profile.width(activation.interface.version).vectors;
+    if vector >= ERROR_BLOCK && exists { Err(Ineligible::Vectors { vector }) } else { Ok(()) }
+}
+
+/// Whether a device activated so, with events on `event_vector` and these masks and causes, needs no vector that the adapter has not:
+/// masks of those can be kept aside, a cause cannot.
+///
+/// # Errors
+/// The first vector.
+pub fn vectors_fit(
+    activation: &Activation,
+    event_vector: u8,
+    vectors: &[VectorProgress],
+    profile: &Profile,
+) -> Result<(), Ineligible> {
+    has_vector(event_vector, activation, profile)?;
+    match (0..).zip(vectors).find(|(i, vector)| *i >= ERROR_BLOCK && vector.pending) {
+        Some((vector, _)) => Err(Ineligible::Vectors { vector }),
+        None => Ok(()),
     }
 }

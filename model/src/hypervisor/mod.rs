@@ -16,7 +16,7 @@ pub mod tear_down;
 mod tests;
 
 pub use bring_up::{Posted, enter};
-pub use eligibility::{Ineligible, eligible};
+pub use eligibility::{Ineligible, eligible, vectors_fit};
 pub use notice::Claims;
 pub use program::{Op, Poll, Program, ProgramError};
 pub use request::Shadow;

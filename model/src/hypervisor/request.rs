@@ -5,20 +5,28 @@
 
 use spec::layout::Bytes;
 use spec::vic::devcmd::{MAC_FILTERS, RSS_CPU_BYTES, RSS_KEY_BYTES, nic_hash, packet_filter};
-use spec::vic::{Devcmd, IntrReg, NicCfg, QpStats, RqReg, WqReg};
+use spec::vic::{Devcmd, IntrReg, NicCfg, QpStats, RqReg, UptCfg, WqReg};
 use spec::vmxnet3::command::{QueueError, feature, rx_mode};
-use spec::vmxnet3::rx::hash_type;
-use spec::vmxnet3::{MAX_VECTORS, RssFields, RxStats, TxStats};
+use spec::vmxnet3::rx::{MERGES_SINCE, hash_type};
+use spec::vmxnet3::{RssFields, RxStats, TxStats};
 
 use super::program::{Op, Program};
 use super::scratch::{self, Scratch};
 use super::tear_down;
+use crate::mutant::{Mutant, Planted};
 use crate::plane::{Filters, Interface, Progress, Reply, Request, Rss};
 use crate::vic::Register;
+use crate::vic::intr::ERROR_BLOCK;
+
+/// From this version on a driver may want to be told of what a tunnel carries.
+const INNER_SINCE: u8 = 4;
+/// Features without which nothing is merged.
+const MERGING: u64 = feature::LRO | feature::RXCSUM;
 
 /// What the adapter was told last, and the configuration plane's copy of what it was made from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shadow {
+    pub(super) planted: Planted,
     pub(super) interface: Interface,
     bits: u64,
     macs: Vec<[u8; 6]>,
@@ -33,7 +41,7 @@ impl Shadow {
     /// Of a fresh adapter that serves so many queues.
     pub fn new(tx_queues: u8, rx_queues: u8) -> Self {
         let (interface, macs, vlans) = (Interface::default(), Vec::new(), [0; 128]);
-        Self { interface, bits: 0, macs, vlans, features: 0, rss: None, tx_queues, rx_queues }
+        Self { planted: Planted::NONE, interface, bits: 0, macs, vlans, features: 0, rss: None, tx_queues, rx_queues }
     }
 
     /// The commands that lead from what is installed to these filters. Removals come first, so that there is room.
@@ -100,6 +108,8 @@ impl Shadow {
     fn nic_cfg(&self) -> Vec<Op> {
         let mut nic = NicCfg::default();
         nic.set_upt_rx_checksum(self.features & feature::RXCSUM != 0);
+        let merges = self.features & MERGING == MERGING && self.interface.version >= MERGES_SINCE;
+        nic.set_upt_lro(merges);
         nic.set_ig_vlan_strip(self.features & feature::RXVLAN != 0);
         if let Some(rss) = &self.rss {
             let kinds = [
@@ -108,13 +118,26 @@ impl Shadow {
                 (hash_type::IPV6, nic_hash::IPV6),
                 (hash_type::TCP_IPV6, nic_hash::TCP_IPV6),
             ];
-            let types = kinds.iter().filter(|k| rss.hash_type & k.0 != 0).fold(0, |all, k| all | k.1);
+            let fields = self.interface.rss_fields;
+            let udp = [(fields.udpip4(), nic_hash::UDP_IPV4), (fields.udpip6(), nic_hash::UDP_IPV6)];
+            let kinds = kinds.iter().map(|&(from, to)| (rss.hash_type & from != 0, to)).chain(udp);
+            let types = kinds.filter(|kind| kind.0).fold(0, |all, kind| all | kind.1);
             let entries = rss.table.len().min(128);
             nic.set_rss_enable(true);
             nic.set_rss_hash_type(types);
             nic.set_rss_hash_bits(if entries.is_power_of_two() { entries.ilog2() as u8 } else { 7 });
         }
-        Op::command(Devcmd::NicCfg, [u64::from(nic.0), 0, 0]).to_vec()
+        Op::command(Devcmd::NicCfg, [u64::from(nic.0), u64::from(self.upt_cfg().0), 0]).to_vec()
+    }
+
+    fn upt_cfg(&self) -> UptCfg {
+        let mut upt = UptCfg::default();
+        let Interface { version, rss_fields: fields } = self.interface;
+        upt.set_version(version);
+        upt.set_rx_inner(self.features & feature::RXINNEROFLD != 0 && version >= INNER_SINCE);
+        upt.set_esp_ipv4(self.rss.is_some() && fields.espip4());
+        upt.set_esp_ipv6(self.rss.is_some() && fields.espip6());
+        upt
     }
 
     /// Queues served: TX, RX.
@@ -162,11 +185,7 @@ fn mac_arg(mac: [u8; 6]) -> u64 {
 
 /// An interrupt on a vector of the guest's; nothing for one that does not exist: the block behind the last is the host's own.
 pub fn raise(vector: u8) -> Vec<Op> {
-    if usize::from(vector) < MAX_VECTORS {
-        Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]).to_vec()
-    } else {
-        Vec::new()
-    }
+    if vector < ERROR_BLOCK { Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]).to_vec() } else { Vec::new() }
 }
 
 impl Program {
@@ -181,13 +200,14 @@ impl Program {
             Request::Reset => {
                 let mut ops = tear_down::stop(shadow);
                 ops.extend(Op::command(Devcmd::IngressDrop, [0; 3]));
-                for i in 0..MAX_VECTORS as u8 {
+                for i in 0..ERROR_BLOCK {
                     ops.push(Op::Write(Register::Intr(i, IntrReg::Mask), 1));
                     ops.push(Op::Write(Register::Intr(i, IntrReg::IntCredits), 0));
                 }
                 ops
             }
             Request::Filters(filters) => shadow.filters(filters),
+            Request::Features(_) if shadow.planted.is(Mutant::HwFeaturesKept) => Vec::new(),
             Request::Features(features) => shadow.features(*features),
             Request::Rss(rss) => shadow.rss(rss.as_deref(), scratch),
             Request::RssFields(fields) => shadow.rss_fields(*fields),
@@ -207,7 +227,9 @@ impl Program {
         let tx = software.tx.iter().take(usize::from(shadow.tx_queues)).enumerate();
         let tx = tx.map(|(q, p)| (add_tx(p.counters, hardware(scratch, q).tx()), stop())).collect();
         let rx = software.rx.iter().take(usize::from(shadow.rx_queues)).enumerate();
-        let rx = rx.map(|(q, p)| (add_rx(p.counters, hardware(scratch, q).rx()), stop())).collect();
+        let lost = shadow.planted.is(Mutant::HwCountersLost);
+        let counted = |q| if lost { RxStats::default() } else { hardware(scratch, q).rx() };
+        let rx = rx.map(|(q, p)| (add_rx(p.counters, counted(q)), stop())).collect();
         Reply::Counters { tx, rx }
     }
 }

@@ -13,6 +13,7 @@ use crate::host::DmaFault;
 use crate::memory::Ram;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, Progress, RxProgress, TxProgress, VectorProgress};
+use crate::vic::intr::ERROR_BLOCK;
 use crate::vic::{Adapter, Register};
 
 /// Why the adapter's registers are no state to go on from.
@@ -65,12 +66,14 @@ pub fn stop(shadow: &Shadow) -> Vec<Op> {
     ops
 }
 
-/// Masks and remembered causes of every vector.
-pub fn vectors(adapter: &mut Adapter) -> [VectorProgress; MAX_VECTORS] {
-    core::array::from_fn(|i| {
-        let mut read = |reg| adapter.read(Register::Intr(i as u8, reg));
-        VectorProgress { masked: read(IntrReg::Mask) != 0, pending: read(IntrReg::IntCredits) > 0 }
-    })
+/// Masks and remembered causes of every vector; those that the adapter has not are in `software`.
+pub fn vectors(adapter: &mut Adapter, software: &Progress) -> [VectorProgress; MAX_VECTORS] {
+    let mut vectors = software.vectors;
+    for (i, vector) in (0..ERROR_BLOCK).zip(&mut vectors) {
+        let mut read = |reg| adapter.read(Register::Intr(i, reg));
+        *vector = VectorProgress { masked: read(IntrReg::Mask) != 0, pending: read(IntrReg::IntCredits) > 0 };
+    }
+    vectors
 }
 
 /// Reads the registers, nothing else.
@@ -131,7 +134,7 @@ fn look(memory: &impl Ram, pa: u64) -> Result<u128, DmaFault> {
     Ok(u128::from_le_bytes(le))
 }
 
-/// How far a stopped adapter is. `software` holds the counters from before it, `scratch` its own, dumped by [`stop`]. Nothing
+/// How far a stopped adapter is. `software` holds the counters from before it and the vectors that it has not, `scratch` its own, dumped by [`stop`]. Nothing
 /// that a guest can see changes, and nothing at all in the adapter but posted writes being applied.
 ///
 /// # Errors
@@ -148,7 +151,10 @@ pub fn capture(
     adapter.read(Register::Intr(0, IntrReg::Mask));
     let lost = planted.is(Mutant::MoveCountersLost);
     let reader = Reader { adapter, memory };
-    let mut progress = Progress::default();
+    let mut progress = Progress { vectors: software.vectors, ..Progress::default() };
+    if planted.is(Mutant::MoveLaterMasksLost) {
+        progress.vectors = Progress::default().vectors;
+    }
     for (q, setup) in activation.tx.iter().enumerate() {
         let wq = |reg| Register::Wq(q as u8, reg);
         reader.stopped(wq(WqReg::Running))?;
@@ -184,8 +190,8 @@ pub fn capture(
             stopped,
         });
     }
-    for (i, vector) in progress.vectors.iter_mut().enumerate() {
-        let intr = |reg| Register::Intr(i as u8, reg);
+    for (i, vector) in (0..ERROR_BLOCK).zip(&mut progress.vectors) {
+        let intr = |reg| Register::Intr(i, reg);
         let masked = reader.below(intr(IntrReg::Mask), 2)? == 1;
         *vector = VectorProgress { masked, pending: reader.adapter.peek(intr(IntrReg::IntCredits)) > 0 };
     }

@@ -5,7 +5,7 @@ use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vic::{RqReg, WqReg};
 use spec::vmxnet3::command::{QueueError, feature, rx_mode};
-use spec::vmxnet3::{Bar0, RxDesc, RxStats, TxDesc, TxStats};
+use spec::vmxnet3::{Bar0, MAX_VECTORS, RxDesc, RxStats, TxDesc, TxStats};
 
 use super::*;
 use crate::host::Bare;
@@ -148,7 +148,7 @@ fn one_pair() -> (Activation, Progress, Memory) {
         rx: vec![RxSetup { ring_pa: [0x1200, 0x1300], ring_size: [8, 8], comp_pa: 0x1400, comp_size: 16, vector: 1 }],
         ..Activation::default()
     };
-    let progress = Progress::fresh(&activation, [VectorProgress::default(); 25]);
+    let progress = Progress::fresh(&activation, [VectorProgress::default(); MAX_VECTORS]);
     (activation, progress, memory)
 }
 

@@ -12,7 +12,7 @@ use crate::vic::Register;
 use crate::vmxnet3::body::Body;
 use crate::vmxnet3::plane::Plane;
 use spec::event::{Bar, Effect, Stimulus, Tap};
-use spec::vic::{IntrReg, RqReg};
+use spec::vic::RqReg;
 use spec::vmxnet3::{Bar0, CELL_BYTES};
 
 impl<M: Ram> System<M> {
@@ -25,7 +25,7 @@ impl<M: Ram> System<M> {
     pub fn config_write(&mut self, offset: usize, bytes: &[u8]) {
         self.pci.write_config(offset, bytes);
         for vector in self.pci.let_out_all() {
-            self.messages |= 1 << vector;
+            self.messages |= 1u128 << vector;
         }
         self.line = self.pci.line();
     }
@@ -83,7 +83,10 @@ impl<M: Ram> System<M> {
     pub fn is_masked(&self, vector: u8) -> bool {
         match self.mode {
             Mode::Software => self.body.read_bar0(Bar0::Imr(vector)) != 0,
-            Mode::Hardware => self.adapter.peek(Register::Intr(vector, IntrReg::Mask)) != 0,
+            Mode::Hardware => match page::behind(Bar0::Imr(vector)) {
+                Some(behind) => self.adapter.peek(behind) != 0,
+                None => page::aside(Bar0::Imr(vector), &self.base).is_some_and(|vector| vector.masked),
+            },
         }
     }
 
@@ -137,9 +140,8 @@ impl<M: Ram> System<M> {
             return false;
         }
         self.body.roll_back();
-        if let Some(frame) = self.body.return_inbox() {
-            self.net.hand_over(core::iter::once(frame));
-        }
+        let inbox = self.body.return_inbox();
+        self.net.hand_over(inbox.into_iter());
         if self.body.progress().is_err() {
             return false;
         }

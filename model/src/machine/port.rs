@@ -14,7 +14,7 @@ pub(crate) struct Port<'a, M, T> {
     pub pci: &'a mut Pci,
     pub net: &'a mut Net,
     /// Vectors whose message reached the guest and that it has not taken yet, a bit each.
-    pub messages: &'a mut u32,
+    pub messages: &'a mut u128,
     /// The INTx line as the guest sees it.
     pub line: &'a mut bool,
     pub tap: &'a mut T,
@@ -90,7 +90,7 @@ impl<M: Ram, T: Tap> Host for Port<'_, M, T> {
     fn vector(&mut self, index: u16) {
         self.tap.effect(Effect::Vector { index }, self.memory);
         if self.pci.raise(index) == Delivery::Message {
-            *self.messages |= 1 << index;
+            *self.messages |= 1u128 << index;
         }
     }
 

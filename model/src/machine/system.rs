@@ -17,7 +17,7 @@ use spec::event::{Bar, Stimulus, Tap};
 use spec::profile::Profile;
 use spec::vic::{IntrReg, RqReg, WqReg};
 use spec::vmxnet3::command::ecr;
-use spec::vmxnet3::{Bar0, Bar1, MAX_VECTORS};
+use spec::vmxnet3::{Bar0, Bar1};
 
 /// Which body backs the guest's function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ pub struct System<M = Memory> {
     pub(crate) scratch: Scratch,
     pub(crate) net: Net,
     pub(crate) mode: Mode,
-    /// Counters of the software part while in hardware: what the adapter's are added to.
+    /// The software part while in hardware: counters, which the adapter's are added to, and vectors that the adapter has not.
     pub(crate) base: Progress,
     pub(crate) shadow: hypervisor::Shadow,
     /// How far the adapter's rings are claimed.
@@ -63,7 +63,7 @@ pub struct System<M = Memory> {
     pub(crate) frozen: bool,
     /// The software body stands still: its state has been taken and it may yet go on.
     pub(crate) body_held: bool,
-    pub(crate) messages: u32,
+    pub(crate) messages: u128,
     pub(crate) line: bool,
     pub(crate) planted: Planted,
 }
@@ -196,7 +196,7 @@ impl<M: Ram> System<M> {
     }
 
     /// Vectors whose message waits for the guest, a bit each.
-    pub fn messages(&self) -> u32 {
+    pub fn messages(&self) -> u128 {
         self.messages
     }
 
@@ -207,8 +207,9 @@ impl<M: Ram> System<M> {
 
     /// The guest takes the message of `vector`, if there is one.
     pub fn take_message(&mut self, vector: u16) -> bool {
-        let had = self.messages >> vector & 1 == 1;
-        self.messages &= !(1 << vector);
+        let bit = 1u128.checked_shl(u32::from(vector)).unwrap_or(0);
+        let had = self.messages & bit != 0;
+        self.messages &= !bit;
         had
     }
 
@@ -229,7 +230,7 @@ impl<M: Ram> System<M> {
         }
         match bar {
             Bar::Bar0 => {
-                if let Some(register) = Bar0::decode(offset)
+                if let Some(register) = self.plane.bar0(offset)
                     && !self.write_bar0(register, value)
                 {
                     return false;
@@ -249,7 +250,7 @@ impl<M: Ram> System<M> {
             Bar::Bar2 => {
                 tap.stimulus(Stimulus::RegisterWrite { bar, offset, value }, &self.memory);
                 if let Some(vector) = self.pci.write_bar2(offset, value) {
-                    self.messages |= 1 << vector;
+                    self.messages |= 1u128 << vector;
                 }
             }
         }
@@ -263,6 +264,9 @@ impl<M: Ram> System<M> {
                 if let Some(behind) = page::behind(register) {
                     return self.adapter.post(behind, page::legalize(register, value));
                 }
+                if let Some(vector) = page::aside_mut(register, &mut self.base) {
+                    vector.masked = page::legalize(register, value) != 0;
+                }
             }
         }
         true
@@ -274,12 +278,13 @@ impl<M: Ram> System<M> {
             return None;
         }
         let value = match bar {
-            Bar::Bar0 => match (Bar0::decode(offset), self.mode) {
+            Bar::Bar0 => match (self.plane.bar0(offset), self.mode) {
                 (None, _) => 0,
                 (Some(register), Mode::Software) => self.body.read_bar0(register),
-                (Some(register @ Bar0::Imr(_)), Mode::Hardware) => {
-                    page::behind(register).map_or(0, |behind| self.adapter.read(behind) as u32)
-                }
+                (Some(register @ Bar0::Imr(_)), Mode::Hardware) => match page::behind(register) {
+                    Some(behind) => self.adapter.read(behind) as u32,
+                    None => u32::from(page::aside(register, &self.base).is_some_and(|vector| vector.masked)),
+                },
                 // Doorbells read 0 in both modes; the value is a choice (open).
                 (Some(Bar0::TxProd(_) | Bar0::RxProd(_) | Bar0::RxProd2(_)), Mode::Hardware) => 0,
             },
@@ -337,7 +342,7 @@ impl<M: Ram> System<M> {
 
     /// QUIESCE and RESET on hardware end in software: masks stay, everything under way is dropped.
     fn end_hardware<T: Tap>(&mut self, tap: &mut T) {
-        let vectors = hypervisor::vectors(&mut self.adapter);
+        let vectors = hypervisor::vectors(&mut self.adapter, &self.base);
         self.body = Body::resting(self.profile, vectors);
         self.body.plant(self.planted);
         self.body.set_link(self.plane.state().link_up);
@@ -375,7 +380,8 @@ impl<M: Ram> System<M> {
             (Mode::Software, request) => self.request(request, tap),
             (Mode::Hardware, request) => {
                 let mut ops = hypervisor::bring_up::set_link(up).to_vec();
-                if let Some(Request::Raise(vector)) = request {
+                let silent = self.planted.is(Mutant::HwEventSilent);
+                if let Some(Request::Raise(vector)) = request.filter(|_| !silent) {
                     ops.extend(hypervisor::request::raise(vector));
                 }
                 self.phase = Some(Phase { program: Program::new(ops, u32::MAX), request: None });
@@ -532,10 +538,13 @@ impl<M: Ram> System<M> {
         self.net.can_deliver() && self.body_runs() && self.body.has_room()
     }
 
-    /// The guest's port delivers one frame to the software body; false when it took none.
+    /// The guest's port delivers one frame to the software body, and those that wait behind it and continue its stream; false when it
+    /// took none.
     pub(crate) fn deliver(&mut self) -> bool {
         let body = &mut self.body;
-        self.net.deliver_one(|frame| body.give(frame))
+        let taken = self.net.deliver_one(|frame| body.give(frame));
+        while taken && self.net.deliver_one(|frame| body.join(frame)) {}
+        taken
     }
 
     /// Resets the guest's function, as a bus reset does.
@@ -564,17 +573,18 @@ impl<M: Ram> System<M> {
         self.pci = set_up(self.profile);
     }
 
-    /// Vectors the profile has.
+    /// Vectors of the newest version that is offered.
     pub fn vectors(&self) -> usize {
-        usize::from(self.profile.limits.vectors).min(MAX_VECTORS)
+        usize::from(self.profile.widest().vectors)
+    }
+
+    /// Vectors of the version in force.
+    pub fn vectors_in_force(&self) -> usize {
+        usize::from(self.profile.width(self.plane.state().version).vectors)
     }
 }
 
 /// The guest's function as its kernel leaves it for the driver.
 fn set_up(profile: &Profile) -> Pci {
-    if profile.msix {
-        Pci::with_msix(usize::from(profile.limits.vectors).min(MAX_VECTORS))
-    } else {
-        Pci::with_intx().without_msix()
-    }
+    Pci::of(profile).for_driver()
 }

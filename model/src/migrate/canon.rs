@@ -1,6 +1,9 @@
 //! The canonical form of a data plane that moves, and its bytes.
 
-use super::parts::{InterfaceV1, PlaneV1, PositionV1, RssV1, RxDataV1, RxQueueV1, TxQueueV1, VectorsV1, kind};
+use super::parts::{
+    InterfaceV1, LaterLevelsV1, LaterVectorsV1, PlaneV1, PositionV1, RssV1, RxDataV1, RxQueueV1, TxQueueV1, VectorsV1,
+    kind,
+};
 use super::stream::{Part, Reader, RestoreError, Writer};
 use crate::plane::{
     Activation, Filters, Interface, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
@@ -9,7 +12,7 @@ use spec::layout::Bytes;
 use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::{CELL_BYTES, Command, DATA_ENTRY_MAX, DATA_ENTRY_STEP, MAX_VECTORS, RssFields};
+use spec::vmxnet3::{CELL_BYTES, Command, DATA_ENTRY_MAX, DATA_ENTRY_STEP, MAX_VECTORS, RssFields, Version};
 
 /// What moves between adapter and software: how the data plane was activated and how far it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -57,26 +60,68 @@ fn position(at: RingIndex) -> PositionV1 {
     saved
 }
 
-/// Masks and causes, a bit each.
-pub(super) fn vectors(vectors: &[VectorProgress; MAX_VECTORS]) -> VectorsV1 {
-    let mut saved = VectorsV1::default();
-    let bits = |bit: fn(&VectorProgress) -> bool| {
-        vectors.iter().enumerate().fold(0u32, |bits, (i, vector)| bits | u32::from(bit(vector)) << i)
+/// Vectors in the first part of them.
+pub(super) const FEW: usize = 25;
+
+/// Appends masks and causes, a bit each.
+pub(super) fn vectors(writer: &mut Writer<'_>, vectors: &[VectorProgress; MAX_VECTORS]) {
+    let (few, later) = vectors.split_at(FEW);
+    let bits = |vectors: &[VectorProgress], bit: fn(&VectorProgress) -> bool| {
+        vectors.iter().enumerate().fold(0u64, |bits, (i, vector)| bits | u64::from(bit(vector)) << i)
     };
-    saved.set_masked(bits(|v| v.masked));
-    saved.set_pending(bits(|v| v.pending));
-    saved
+    let mut saved = VectorsV1::default();
+    saved.set_masked(bits(few, |v| v.masked) as u32);
+    saved.set_pending(bits(few, |v| v.pending) as u32);
+    writer.raw(kind::VECTORS, 0, &saved.0);
+    let mut saved = LaterVectorsV1::default();
+    saved.set_unmasked(bits(later, |v| !v.masked));
+    saved.set_pending(bits(later, |v| v.pending));
+    if saved != LaterVectorsV1::default() {
+        writer.raw(kind::LATER_VECTORS, 0, &saved.0);
+    }
 }
 
-/// The inverse of [`vectors`].
+/// The inverse of [`vectors`], without the later ones.
 pub(super) fn restore_vectors(saved: &VectorsV1) -> Result<[VectorProgress; MAX_VECTORS], RestoreError> {
     for (name, value) in [("masked", saved.masked()), ("pending", saved.pending())] {
-        if value >> MAX_VECTORS != 0 {
+        if value >> FEW != 0 {
             return Err(field("Vectors", 0, name, value));
         }
     }
-    let bit = |value: u32, i: usize| value >> i & 1 == 1;
-    Ok(core::array::from_fn(|i| VectorProgress { masked: bit(saved.masked(), i), pending: bit(saved.pending(), i) }))
+    let mut vectors = [VectorProgress::default(); MAX_VECTORS];
+    for (i, vector) in vectors.iter_mut().enumerate().take(FEW) {
+        let bit = |value: u32| value >> i & 1 == 1;
+        *vector = VectorProgress { masked: bit(saved.masked()), pending: bit(saved.pending()) };
+    }
+    Ok(vectors)
+}
+
+/// The later vectors, of a device that has them, over `vectors`.
+pub(super) fn restore_later(
+    profile: &Profile,
+    part: &Part<'_>,
+    vectors: &mut [VectorProgress; MAX_VECTORS],
+) -> Result<(), RestoreError> {
+    const NAME: &str = "LaterVectors";
+    let later = &mut vectors[FEW..];
+    if part.index != 0 || later.iter().any(|vector| *vector != VectorProgress::default()) {
+        return Err(part.unknown());
+    }
+    let saved: LaterVectorsV1 = part.read()?;
+    let there = usize::from(profile.widest().vectors).saturating_sub(FEW);
+    for (name, value) in [("unmasked", saved.unmasked()), ("pending", saved.pending())] {
+        if value >> there != 0 {
+            return Err(field(NAME, 0, name, value));
+        }
+    }
+    if saved == LaterVectorsV1::default() {
+        return Err(field(NAME, 0, "unmasked", saved.unmasked()));
+    }
+    for (i, vector) in later.iter_mut().enumerate() {
+        let bit = |value: u64| value >> i & 1 == 1;
+        *vector = VectorProgress { masked: !bit(saved.unmasked()), pending: bit(saved.pending()) };
+    }
+    Ok(())
 }
 
 /// Appends the parts of a data plane.
@@ -97,7 +142,8 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
     plane.set_rx_mode(*rx_mode);
     plane.set_multicasts(multicast.len() as u16);
     plane.set_rss(u8::from(rss.is_some()));
-    plane.set_mod_levels(*mod_levels);
+    let (few, later) = mod_levels.split_at(FEW);
+    plane.set_mod_levels(Bytes::get(few));
     writer.raw(kind::PLANE, 0, &plane.0);
 
     if *interface != Interface::default() {
@@ -105,6 +151,9 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
         saved.set_version(interface.version);
         saved.set_rss_fields(interface.rss_fields.0);
         writer.raw(kind::INTERFACE, 0, &saved.0);
+    }
+    if later.iter().any(|&level| level != 0) {
+        writer.raw(kind::LATER_LEVELS, 0, later);
     }
     for (index, (setup, at)) in tx.iter().zip(tx_progress).enumerate() {
         let TxSetup { ring_pa, ring_size, comp_pa, comp_size, vector } = *setup;
@@ -139,7 +188,7 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
         saved.set_counters(counters);
         writer.raw(kind::RX_QUEUE, index as u16, &saved.0);
     }
-    writer.raw(kind::VECTORS, 0, &self::vectors(vectors).0);
+    self::vectors(writer, vectors);
 
     let mut bytes = [0; 512];
     vlans.put(&mut bytes);
@@ -242,6 +291,8 @@ impl Builder {
         if let Some(&word) = plane.rsvd().iter().find(|&&word| word != 0) {
             return Err(field(NAME, 0, "rsvd", word));
         }
+        let mut mod_levels = [0; MAX_VECTORS];
+        mod_levels[..FEW].copy_from_slice(&plane.mod_levels());
         let activation = Activation {
             interface: Interface::default(),
             tx: Vec::with_capacity(usize::from(plane.tx_queues())),
@@ -254,7 +305,7 @@ impl Builder {
             features: plane.features(),
             filters: Filters { mac: plane.mac(), rx_mode: plane.rx_mode(), ..Filters::default() },
             rss: None,
-            mod_levels: plane.mod_levels(),
+            mod_levels,
         };
         let canon = Canon { activation, progress: Progress::default() };
         Ok(Self { profile, plane, canon, vectors: false, vlans: false })
@@ -264,12 +315,16 @@ impl Builder {
     pub(super) fn take(&mut self, part: &Part<'_>) -> Result<bool, RestoreError> {
         match part.kind {
             kind::INTERFACE => self.interface(part)?,
+            kind::LATER_LEVELS => self.later_levels(part)?,
             kind::TX_QUEUE => self.tx_queue(part)?,
             kind::RX_QUEUE => self.rx_queue(part)?,
             kind::RX_DATA => self.rx_data(part)?,
             kind::VECTORS if part.index == 0 && !self.vectors => {
                 self.canon.progress.vectors = restore_vectors(&part.read()?)?;
                 self.vectors = true;
+            }
+            kind::LATER_VECTORS if self.vectors => {
+                restore_later(self.profile, part, &mut self.canon.progress.vectors)?;
             }
             kind::VLANS if part.index == 0 && !self.vlans => {
                 if part.bytes.len() != 512 {
@@ -309,7 +364,8 @@ impl Builder {
     fn interface(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
         const NAME: &str = "Interface";
         let (profile, activation) = (self.profile, &mut self.canon.activation);
-        if part.index != 0 || !activation.tx.is_empty() || activation.interface != Interface::default() {
+        let levels = activation.mod_levels[FEW..].iter().any(|&level| level != 0);
+        if part.index != 0 || !activation.tx.is_empty() || levels || activation.interface != Interface::default() {
             return Err(part.unknown());
         }
         let saved: InterfaceV1 = part.read()?;
@@ -321,7 +377,8 @@ impl Builder {
         let default = fields == RssFields::DEFAULT;
         // A part that says what is there without it would not be saved again.
         let nothing = version == 1 && default;
-        if fields.granted(profile.answers.rss_fields) != fields || !default && !known || nothing {
+        let able = RssFields::known(profile.answers.rss_fields, version);
+        if fields.granted(able) != fields || !default && !known || nothing {
             return Err(field(NAME, 0, "GET_RSS_FIELDS", fields.0));
         }
         if let Some(&byte) = saved.pad().iter().find(|&&byte| byte != 0) {
@@ -331,6 +388,24 @@ impl Builder {
             return Err(field(NAME, 0, "rsvd", saved.rsvd()));
         }
         activation.interface = Interface { version, rss_fields: fields };
+        Ok(())
+    }
+
+    /// Moderation of the later vectors, before the queues.
+    fn later_levels(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
+        let activation = &mut self.canon.activation;
+        let extended =
+            Version::of(activation.interface.version).is_extended(self.plane.tx_queues(), self.plane.rx_queues());
+        let levels = &mut activation.mod_levels[FEW..];
+        if part.index != 0 || !activation.tx.is_empty() || !extended || levels.iter().any(|&level| level != 0) {
+            return Err(part.unknown());
+        }
+        let saved: LaterLevelsV1 = part.read()?;
+        levels.copy_from_slice(&saved.mod_levels());
+        // A part that says what is there without it would not be saved again.
+        if levels.iter().all(|&level| level == 0) {
+            return Err(field("LaterLevels", 0, "modLevels", 0u8));
+        }
         Ok(())
     }
 
@@ -447,6 +522,13 @@ impl Builder {
         let Activation { interface, tx, rx, filters, rss, mtu, .. } = &canon.activation;
         if !profile.limits.mtus(interface.version).contains(mtu) {
             return Err(field("Plane", 0, "mtu", *mtu));
+        }
+        let width = profile.width(interface.version);
+        if plane.tx_queues() > width.tx_queues {
+            return Err(field("Plane", 0, "numTxQueues", plane.tx_queues()));
+        }
+        if plane.rx_queues() > width.rx_queues {
+            return Err(field("Plane", 0, "numRxQueues", plane.rx_queues()));
         }
         if tx.len() != usize::from(plane.tx_queues()) {
             return missing("TxQueue", tx.len());

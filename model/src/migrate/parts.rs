@@ -113,6 +113,34 @@ spec::layout! {
 }
 
 spec::layout! {
+    /// Vectors 25 to 64, a bit each from bit 0 on; a saved state without this part has each of them masked and without a cause.
+    pub struct LaterVectorsV1([u8; 16]) = "LaterVectors" {
+        /// The mask is off.
+        [0..8] unmasked, set_unmasked: u64;
+        /// A cause is remembered.
+        [8..16] pending, set_pending: u64;
+    }
+}
+
+spec::layout! {
+    /// Moderation of vectors 25 to 64, where interrupts were configured in the extended block; without this part it is 0.
+    pub struct LaterLevelsV1([u8; 40]) = "LaterLevels" {
+        /// Moderation a vector.
+        [0..40] mod_levels, set_mod_levels: [u8; 40] = "modLevels";
+    }
+}
+
+spec::layout! {
+    /// MSI-X vectors 25 to 64; a saved state without this part has their entries as after reset.
+    pub struct LaterEntriesV1([u8; 648]) = "LaterEntries" {
+        /// Entries of the table.
+        [0..640] table, set_table: [spec::vmxnet3::MsixEntry; 40];
+        /// Their pending bits, from bit 0 on.
+        [640..648] pending, set_pending: u64;
+    }
+}
+
+spec::layout! {
     /// Steering by hash.
     pub struct RssV1([u8; 172]) = "Rss" {
         /// Bits of hashType.
@@ -236,10 +264,16 @@ pub mod kind {
     pub const RX_DATA: u16 = 8;
     /// [`InterfaceV1`](super::InterfaceV1), where it says something else than its absence.
     pub const INTERFACE: u16 = 9;
+    /// [`LaterVectorsV1`](super::LaterVectorsV1), behind [`VECTORS`] where one of them is not as after reset.
+    pub const LATER_VECTORS: u16 = 10;
+    /// [`LaterLevelsV1`](super::LaterLevelsV1), before the queues where one of them is not 0.
+    pub const LATER_LEVELS: u16 = 11;
     /// [`ControlV1`](super::ControlV1); with [`FUNCTION`] before a data plane's parts, or before [`VECTORS`] alone.
     pub const CONTROL: u16 = 16;
     /// [`FunctionV1`](super::FunctionV1).
     pub const FUNCTION: u16 = 17;
     /// [`NegotiatedV1`](super::NegotiatedV1), behind [`FUNCTION`] where something was negotiated.
     pub const NEGOTIATED: u16 = 18;
+    /// [`LaterEntriesV1`](super::LaterEntriesV1), behind [`FUNCTION`] where one of them is not as after reset.
+    pub const LATER_ENTRIES: u16 = 19;
 }

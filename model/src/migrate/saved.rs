@@ -4,8 +4,8 @@
 //! Not in it: frames (whoever holds them hands them on), the level of the INTx line (it follows from the causes, which are there)
 //! and whether a cause met an unmask, which only the deviation `UnmaskForgetsAutoMask` asks for.
 
-use super::canon::{self, Builder, field, flag};
-use super::parts::{ControlV1, FunctionV1, NegotiatedV1, VectorsV1, kind};
+use super::canon::{self, Builder, FEW, field, flag};
+use super::parts::{ControlV1, FunctionV1, LaterEntriesV1, NegotiatedV1, VectorsV1, kind};
 use super::stream::{Part, Reader, RestoreError, Writer};
 use crate::machine::{Mode, System};
 use crate::memory::Ram;
@@ -13,7 +13,7 @@ use crate::pci::Pci;
 use crate::plane::Progress;
 use crate::vmxnet3::plane::PlaneState;
 use spec::profile::Profile;
-use spec::vmxnet3::{Command, Lifecycle, RssFields, capability};
+use spec::vmxnet3::{Command, Lifecycle, MAX_VECTORS, MsixEntry, RssFields, capability};
 
 /// A function at rest in software.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,8 +89,9 @@ impl Saved {
         let mut saved = FunctionV1::default();
         // Configuration space has as many bytes as the layout.
         saved.set_config(config.first_chunk().copied().unwrap_or([0; 256]));
-        saved.set_table(*table);
-        saved.set_pending(pending);
+        let few = table.first_chunk::<FEW>().copied();
+        saved.set_table(few.unwrap_or([MsixEntry::default(); FEW]));
+        saved.set_pending((pending & ((1 << FEW) - 1)) as u32);
         writer.raw(kind::FUNCTION, 0, &saved.0);
         if (*rss_fields, *capabilities) != (RssFields::DEFAULT, 0) {
             let mut saved = NegotiatedV1::default();
@@ -98,9 +99,19 @@ impl Saved {
             saved.set_capabilities(*capabilities);
             writer.raw(kind::NEGOTIATED, 0, &saved.0);
         }
+        let mut saved = LaterEntriesV1::default();
+        let mut entries = [untouched(); LATER];
+        for (to, from) in entries.iter_mut().zip(&table[FEW..]) {
+            *to = *from;
+        }
+        saved.set_table(entries);
+        saved.set_pending((pending >> FEW) as u64);
+        if saved != no_entries() {
+            writer.raw(kind::LATER_ENTRIES, 0, &saved.0);
+        }
         match activation {
             Some(activation) => canon::encode(&mut writer, activation, &self.progress),
-            None => writer.raw(kind::VECTORS, 0, &canon::vectors(&self.progress.vectors).0),
+            None => canon::vectors(&mut writer, &self.progress.vectors),
         }
         writer.finish();
     }
@@ -116,10 +127,14 @@ impl Saved {
         }
         let mut next = |name| reader.next_part()?.ok_or(RestoreError::Missing { part: name, index: 0 });
         let mut plane = control(profile, &next("Control")?)?;
-        let pci = function(profile, &next("Function")?)?;
+        let mut pci = function(profile, &next("Function")?)?;
         let mut first = next("Plane or Vectors")?;
         if first.kind == kind::NEGOTIATED {
             negotiated(profile, &first, &mut plane)?;
+            first = next("Plane or Vectors")?;
+        }
+        if first.kind == kind::LATER_ENTRIES {
+            pci = later_entries(&first, pci)?;
             first = next("Plane or Vectors")?;
         }
         let progress = if plane.lifecycle == Lifecycle::Active {
@@ -140,10 +155,16 @@ impl Saved {
             if first.kind != kind::VECTORS || first.index != 0 {
                 return Err(first.unknown());
             }
-            if let Some(part) = reader.next_part()? {
+            let mut vectors = canon::restore_vectors(&first.read::<VectorsV1>()?)?;
+            let mut rest = reader.next_part()?;
+            if let Some(part) = rest.take_if(|part| part.kind == kind::LATER_VECTORS) {
+                canon::restore_later(profile, &part, &mut vectors)?;
+                rest = reader.next_part()?;
+            }
+            if let Some(part) = rest {
                 return Err(part.unknown());
             }
-            Progress { vectors: canon::restore_vectors(&first.read::<VectorsV1>()?)?, ..Progress::default() }
+            Progress { vectors, ..Progress::default() }
         };
         Ok(Self { plane, pci, progress })
     }
@@ -199,7 +220,8 @@ fn negotiated(profile: &Profile, part: &Part<'_>, plane: &mut PlaneState) -> Res
     let (fields, capabilities) = (RssFields(saved.rss_fields()), saved.capabilities());
     let known = |since: Command| plane.version >= since.since();
     let default = fields == RssFields::DEFAULT;
-    if fields.granted(profile.answers.rss_fields) != fields || !default && !known(Command::SetRssFields) {
+    let able = RssFields::known(profile.answers.rss_fields, plane.version);
+    if fields.granted(able) != fields || !default && !known(Command::SetRssFields) {
         return Err(field(NAME, 0, "GET_RSS_FIELDS", fields.0));
     }
     let granted = capability::grant(profile.answers.capabilities, capabilities);
@@ -215,9 +237,40 @@ fn negotiated(profile: &Profile, part: &Part<'_>, plane: &mut PlaneState) -> Res
     Ok(())
 }
 
-/// The function of a profile, after reset.
-fn fresh(profile: &Profile) -> Pci {
-    if profile.msix { Pci::new() } else { Pci::new().without_msix() }
+/// MSI-X vectors beyond those of [`FunctionV1`].
+const LATER: usize = MAX_VECTORS - FEW;
+
+/// An entry of the table as after reset.
+fn untouched() -> MsixEntry {
+    let mut entry = MsixEntry::default();
+    entry.set_masked(true);
+    entry
+}
+
+/// The later entries as after reset.
+fn no_entries() -> LaterEntriesV1 {
+    let mut entries = LaterEntriesV1::default();
+    entries.set_table([untouched(); LATER]);
+    entries
+}
+
+/// The later MSI-X entries, of a function that has them, over `pci`.
+fn later_entries(part: &Part<'_>, pci: Pci) -> Result<Pci, RestoreError> {
+    const NAME: &str = "LaterEntries";
+    if part.index != 0 {
+        return Err(part.unknown());
+    }
+    let saved: LaterEntriesV1 = part.read()?;
+    let there = pci.vectors().saturating_sub(FEW);
+    let beyond = saved.table().iter().skip(there).any(|entry| *entry != untouched());
+    if saved.pending() >> there != 0 || saved == no_entries() || beyond {
+        return Err(field(NAME, 0, "pending", saved.pending()));
+    }
+    let (config, table, pending, _) = pci.parts();
+    let mut table = *table;
+    table[FEW..].copy_from_slice(&saved.table());
+    let (config, pending) = (config.to_vec(), pending | u128::from(saved.pending()) << FEW);
+    Ok(pci.with_parts(&config, table, pending))
 }
 
 fn function(profile: &Profile, part: &Part<'_>) -> Result<Pci, RestoreError> {
@@ -229,9 +282,16 @@ fn function(profile: &Profile, part: &Part<'_>) -> Result<Pci, RestoreError> {
     if saved.rsvd() != 0 {
         return Err(field(NAME, 0, "rsvd", saved.rsvd()));
     }
-    let pci = fresh(profile).with_parts(&saved.config(), saved.table(), saved.pending());
+    let mut pci = Pci::of(profile);
+    // A function that was saved with fewer vectors than this build gives it keeps them: its guest was shown them.
+    if Pci::vectors_in(&saved.config()).is_some_and(|vectors| usize::from(vectors) == FEW) {
+        pci = pci.with_vectors(FEW as u8);
+    }
+    let mut table = [untouched(); MAX_VECTORS];
+    table[..FEW].copy_from_slice(&saved.table());
+    let pci = pci.with_parts(&saved.config(), table, saved.pending().into());
     let (config, _, pending, _) = pci.parts();
-    if pending != saved.pending() {
+    if pending != u128::from(saved.pending()) || saved.pending() >> FEW != 0 {
         return Err(field(NAME, 0, "pending", saved.pending()));
     }
     match config.iter().zip(saved.config()).find(|(ours, theirs)| **ours != *theirs) {
@@ -260,7 +320,7 @@ impl<M: Ram> System<M> {
             return Err(NotAtRest::InFlight);
         }
         let (config, table, pending, _) = self.pci.parts();
-        let pci = fresh(self.profile).with_parts(config, *table, pending);
+        let pci = Pci::of(self.profile).with_vectors(self.pci.vectors() as u8).with_parts(config, *table, pending);
         Ok(Saved { plane: self.plane.state().clone(), pci, progress })
     }
 }
@@ -271,7 +331,6 @@ mod tests {
     use crate::plane::VectorProgress;
     use crate::vmxnet3::Plane;
     use spec::profile::Answers;
-    use spec::vmxnet3::MAX_VECTORS;
 
     /// A device that grants more than the models do.
     static ABLE: Profile = Profile {
@@ -284,7 +343,7 @@ mod tests {
         let plane = Plane::new(&ABLE, [2, 0, 0, 0, 0, 1]).state().clone();
         let plane = PlaneState { version, rss_fields: RssFields(rss_fields), capabilities, ..plane };
         let vectors = [VectorProgress::default(); MAX_VECTORS];
-        Saved { plane, pci: fresh(&ABLE), progress: Progress { vectors, ..Progress::default() } }
+        Saved { plane, pci: Pci::of(&ABLE), progress: Progress { vectors, ..Progress::default() } }
     }
 
     fn bytes(saved: &Saved) -> Vec<u8> {

@@ -7,9 +7,9 @@
 use super::canon::Canon;
 use super::plan::{Direction, Outcome, Plan, Policy, Reason, Stage, TxMode};
 use crate::hypervisor::bring_up::{Posted, configure, enable};
-use crate::hypervisor::request::counters;
+use crate::hypervisor::request::{self, counters};
 use crate::hypervisor::tear_down::{stop_receive, stop_transmit};
-use crate::hypervisor::{self, Claims, Op, Poll, Program, capture, ingress};
+use crate::hypervisor::{self, Claims, Ineligible, Op, Poll, Program, capture, ingress};
 use crate::machine::{Mode, System, with_port};
 use crate::memory::Ram;
 use crate::mutant::Mutant;
@@ -19,7 +19,7 @@ use crate::vic::{Adapter, Register};
 use crate::vmxnet3::Body;
 use spec::event::{Effect, Stimulus, Tap};
 use spec::position::RingIndex;
-use spec::vic::{Devcmd, IntrReg, RqReg, WqReg};
+use spec::vic::{IntrReg, RqReg, WqReg};
 use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::{MAX_VECTORS, QUEUE_DESC_BYTES, RxQueueCtrl, TxQueueCtrl};
 
@@ -342,9 +342,8 @@ impl Switch {
 
     fn hold_port<M: Ram>(&mut self, system: &mut System<M>) -> Went {
         system.net.set_port(Port::Holding);
-        if let Some(frame) = system.body.return_inbox() {
-            system.net.hand_over(std::iter::once(frame));
-        }
+        let inbox = system.body.return_inbox();
+        system.net.hand_over(inbox.into_iter());
         match system.body.has_room() {
             true => Went::On,
             false if self.spend() => Went::Failed(Reason::WireBusy),
@@ -457,7 +456,7 @@ impl Switch {
         }
         progress.vectors = match system.mode {
             Mode::Software => system.body.vectors(),
-            Mode::Hardware => hypervisor::vectors(&mut system.adapter),
+            Mode::Hardware => hypervisor::vectors(&mut system.adapter, &system.base),
         };
         let mut body = Body::resume(system.profile, &self.canon.activation, &progress);
         body.plant(system.planted);
@@ -489,7 +488,13 @@ fn may_leave<M: Ram>(system: &System<M>) -> Result<(), Reason> {
 fn may_enter<M: Ram>(system: &System<M>) -> Result<(), Reason> {
     match system.plane.activation() {
         Some(activation) if system.mode == Mode::Software && system.phase.is_none() && system.plane.is_active() => {
-            hypervisor::eligible(activation, system.profile).map_err(Reason::Ineligible)
+            let (events, vectors) = (system.plane.state().event_vector, system.body.vectors());
+            hypervisor::eligible(activation, system.profile)
+                .and_then(|()| hypervisor::vectors_fit(activation, events, &vectors, system.profile))
+                .or_else(|why| match why {
+                    Ineligible::Vectors { .. } if system.planted.is(Mutant::MoveVectorsUnasked) => Ok(()),
+                    why => Err(Reason::Ineligible(why)),
+                })
         }
         _ => Err(Reason::NothingToSwitch),
     }
@@ -512,7 +517,7 @@ fn owed(canon: &Canon) -> Vec<u8> {
 
 /// The commands that raise what is owed.
 fn wake(canon: &Canon) -> Vec<Op> {
-    owed(canon).into_iter().flat_map(|vector| Op::command(Devcmd::Iar, [u64::from(vector), 0, 0])).collect()
+    owed(canon).into_iter().flat_map(request::raise).collect()
 }
 
 /// Which queues of the adapter an error has stopped, in the form that enabling looks at.

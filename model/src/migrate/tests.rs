@@ -1,11 +1,12 @@
 use super::*;
 use crate::plane::{
-    Activation, Filters, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
+    Activation, Filters, Interface, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
 use spec::position::RingIndex;
 use spec::profile::Profile;
+use spec::vmxnet3::Version;
 use spec::vmxnet3::command::QueueError;
 
 fn ring(most: u32) -> impl Strategy<Value = (u64, u32, RingIndex)> {
@@ -46,8 +47,11 @@ fn rx() -> impl Strategy<Value = (RxSetup, RxProgress)> {
 
 prop_compose! {
     fn canon()(
-        tx in vec(tx(), 1..=8),
-        rx in vec(rx(), 1..=8),
+        version in prop::sample::select(vec![1u8, 2, 3, 7, 9]),
+        tx in vec(tx(), 1..=32),
+        rx in vec(rx(), 1..=32),
+        open in any::<[u128; 2]>(),
+        levels in vec(0u8..9, 65),
         mac in any::<[u8; 6]>(),
         multicast in vec(any::<[u8; 6]>(), 0..4),
         bits in any::<[u32; 4]>(),
@@ -58,9 +62,16 @@ prop_compose! {
         let mut filters = Filters { mac, multicast, rx_mode: bits[0], ..Filters::default() };
         filters.vlans[127] = bits[1];
         let rss = table.map(|table| Rss { hash_type: bits[2] as u16, key: [bits[3] as u8; 40], table });
-        let vectors = std::array::from_fn(|i| VectorProgress { masked: bits[2] >> i & 1 == 1, pending: bits[3] >> i & 1 == 1 });
+        let width = WIDE.width(version);
+        let tx: Vec<_> = tx.into_iter().take(width.tx_queues.into()).collect();
+        let rx: Vec<_> = rx.into_iter().take(width.rx_queues.into()).collect();
+        let vectors = std::array::from_fn(|i| VectorProgress { masked: open[0] >> i & 1 == 0, pending: open[1] >> i & 1 == 1 });
+        let interface = Interface { version, ..Interface::default() };
+        let extended = Version::of(version).is_extended(tx.len() as u8, rx.len() as u8);
+        let mod_levels = std::array::from_fn(|i| if i < 25 || extended { levels[i] } else { 0 });
         Canon {
             activation: Activation {
+                interface, mod_levels,
                 tx: tx.iter().map(|t| t.0).collect(),
                 rx: rx.iter().map(|r| r.0).collect(),
                 auto_mask, mtu, filters, rss,
@@ -75,8 +86,8 @@ prop_compose! {
 
 /// Data rings of the queues whose bit is set in `bits`.
 fn data_rings(queues: usize, bits: u32) -> Vec<RxDataRing> {
-    let ring = |q| match bits >> q & 1 {
-        1 => RxDataRing { pa: 0x1000u64 << q, entry_bytes: 64 * (1 + q as u16) },
+    let ring = |q: usize| match bits >> q & 1 {
+        1 => RxDataRing { pa: 0x1000 + q as u64, entry_bytes: 64 * (1 + q as u16 % 32) },
         _ => RxDataRing::default(),
     };
     let rings: Vec<_> = (0..queues).map(ring).collect();
@@ -99,9 +110,12 @@ fn a_data_ring_that_cannot_be_is_refused() {
 
 fn bytes_of(canon: &Canon) -> Vec<u8> {
     let mut bytes = Vec::new();
-    canon.encode(&Profile::REFERENCE, &mut bytes);
+    canon.encode(*WIDE, &mut bytes);
     bytes
 }
+
+/// A device of every version.
+static WIDE: std::sync::LazyLock<&Profile> = std::sync::LazyLock::new(|| Profile::by_name("reference+v9").unwrap());
 
 fn sample() -> Canon {
     let position = RingIndex::new(7, false, 64).unwrap();
@@ -125,11 +139,54 @@ fn sample() -> Canon {
     canon
 }
 
+#[test]
+fn later_vectors_and_levels_take_room_only_where_they_are_not_as_after_reset() {
+    let plain = bytes_of(&sample()).len();
+    let mut canon = sample();
+    canon.activation.interface.version = 9;
+    let of_version = bytes_of(&canon).len();
+    assert!(of_version > plain, "the version has a part of its own");
+    canon.progress.vectors[64].masked = false;
+    assert_eq!(Canon::decode(&bytes_of(&canon)).unwrap().1, canon);
+    assert!(bytes_of(&canon).len() > of_version);
+    canon.activation.tx = vec![canon.activation.tx[0]; 9];
+    canon.progress.tx = vec![canon.progress.tx[0]; 9];
+    let without = bytes_of(&canon).len();
+    canon.activation.mod_levels[64] = 8;
+    assert_eq!(Canon::decode(&bytes_of(&canon)).unwrap().1, canon);
+    assert!(bytes_of(&canon).len() > without);
+}
+
+#[test]
+fn what_no_driver_of_the_version_has_is_refused() {
+    let refused = |change: fn(&mut Canon)| {
+        let mut canon = sample();
+        change(&mut canon);
+        Canon::decode(&bytes_of(&canon)).expect_err("refused").to_string()
+    };
+    let nine = |canon: &mut Canon| {
+        canon.activation.tx = vec![canon.activation.tx[0]; 9];
+        canon.progress.tx = vec![canon.progress.tx[0]; 9];
+    };
+    assert_eq!(refused(nine), "Plane 0: numTxQueues 0x9 is out of range");
+    let levels = refused(|canon| {
+        canon.activation.interface.version = 9;
+        canon.activation.mod_levels[25] = 1;
+    });
+    assert!(levels.contains("11"), "levels of the extended block where it is not in force: {levels}");
+    // A device of fewer vectors has no later ones.
+    let mut canon = sample();
+    canon.progress.vectors[25].pending = true;
+    let mut bytes = Vec::new();
+    canon.encode(&Profile::REFERENCE, &mut bytes);
+    assert_eq!(Canon::decode(&bytes).unwrap_err().to_string(), "LaterVectors 0: pending 0x1 is out of range");
+}
+
 proptest! {
     /// A round trip through bytes changes nothing.
     #[test]
     fn decode_is_the_inverse_of_encode(canon in canon()) {
-        prop_assert_eq!(Canon::decode(&bytes_of(&canon)), Ok((&Profile::REFERENCE, canon)));
+        prop_assert_eq!(Canon::decode(&bytes_of(&canon)), Ok((*WIDE, canon)));
     }
 
     /// Whatever is decoded encodes to the very bytes it came from: nothing is ignored.

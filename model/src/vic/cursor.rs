@@ -37,6 +37,17 @@ pub enum Engine {
     Stopping,
 }
 
+/// Whether a ring whose engine is at `from` has at least as much to fetch up to `index` as up to `posted`.
+pub const fn claims_more(from: u32, posted: u32, index: u32) -> bool {
+    // In ring order, whatever the size: what lies before `from` comes after the wrap.
+    let wrapped = (posted < from, index < from);
+    match wrapped {
+        (false, true) => true,
+        (true, false) => false,
+        _ => index >= posted,
+    }
+}
+
 /// The cell that tells the generation at `fetch`, and whether its bit is to be inverted.
 pub fn witness(fetch: u32, posted: u32, size: u32) -> (u32, bool) {
     if posted != fetch {

@@ -3,11 +3,12 @@
 use spec::layout::Bytes;
 use spec::vic::devcmd::{RSS_CPU_BYTES, RSS_KEY_BYTES, status};
 use spec::vic::stats::VnicStats;
-use spec::vic::{Devcmd, DevcmdError, DevcmdReg, DevcmdWord, NicCfg, QpStats};
+use spec::vic::{Devcmd, DevcmdError, DevcmdReg, DevcmdWord, NicCfg, QpStats, UptCfg};
 
 use super::Adapter;
 use super::stats::Counters;
 use crate::host::Host;
+use crate::mutant::Mutant;
 
 /// The mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -141,7 +142,12 @@ impl Adapter {
                     self.filter.set_vlan(args[0] as u16, command == Devcmd::VlanAdd);
                 }
             }
-            Devcmd::NicCfg => self.filter.nic = NicCfg(args[0] as u32),
+            Devcmd::NicCfg => {
+                self.filter.nic = NicCfg(args[0] as u32);
+                if !(self.planted.is(Mutant::HwUptCfgOnce) && self.filter.upt.version() != 0) {
+                    self.filter.upt = UptCfg(args[1] as u32);
+                }
+            }
             Devcmd::RssKey => self.load_key(args, host)?,
             Devcmd::RssCpu => self.load_table(args, host)?,
             Devcmd::Enable => self.link = true,
@@ -164,6 +170,7 @@ impl Adapter {
                     self.buffers.put(frame);
                 }
                 self.parked = false;
+                self.alone = 0;
             }
             _ => return Err(DevcmdError::UnknownCommand),
         }
@@ -218,6 +225,7 @@ impl Adapter {
         host.write(args[0], frame).map_err(|_| DevcmdError::Fault)?;
         args[1] = frame.len() as u64;
         self.ingress.pop_front();
+        self.alone = self.alone.saturating_sub(1);
         self.parked = false;
         Ok(())
     }

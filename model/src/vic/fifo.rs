@@ -115,6 +115,10 @@ pub struct Account {
     pub queue: u8,
     /// Bytes as received.
     pub bytes: u32,
+    /// Frames that were merged behind it, and the bytes of the last of them; those between are as long as the first.
+    pub joined: (u8, u32),
+    /// Bytes of all of it as one packet.
+    pub whole: u32,
     /// Kind of its destination.
     pub class: Class,
 }
@@ -123,7 +127,18 @@ impl Account {
     /// Of a frame as it came from the wire.
     #[inline]
     pub fn of(queue: u8, frame: &[u8]) -> Self {
-        Self { queue, bytes: frame.len() as u32, class: Class::of(frame) }
+        Self { queue, bytes: frame.len() as u32, joined: (0, 0), whole: frame.len() as u32, class: Class::of(frame) }
+    }
+
+    /// Another frame of `bytes` bytes, the last so far, was merged behind it: `whole` bytes together.
+    pub fn join(&mut self, bytes: usize, whole: usize) {
+        self.joined = (self.joined.0 + 1, bytes as u32);
+        self.whole = whole as u32;
+    }
+
+    /// Frames that it stands for.
+    pub fn frames(&self) -> u32 {
+        u32::from(self.joined.0) + 1
     }
 }
 
@@ -228,9 +243,9 @@ impl Adapter {
         if let Some(account) = account {
             if core::mem::take(&mut self.fifo.faulted) {
                 cell = spoilt(cell);
-                self.counters.rx_error(account.queue);
+                (0..account.frames()).for_each(|_| self.counters.rx_error(account.queue));
             } else {
-                self.counters.received(account.queue, u64::from(account.bytes), account.class);
+                self.counters.delivered(&account);
             }
         }
         if let Source::Rq(r) = source {

@@ -1,10 +1,11 @@
 //! Which frames are received and by which queue: packet filter, exact addresses, VLANs, hash.
 
-use spec::vic::NicCfg;
 use spec::vic::devcmd::{MAC_FILTERS, packet_filter};
+use spec::vic::{NicCfg, UptCfg};
 
-use super::parse::Headers;
+use super::parse::{Headers, Types};
 use super::stats::Class;
+use crate::mutant::{Mutant, Planted};
 
 /// Everything that commands 7, 12 to 18 configure.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -15,6 +16,8 @@ pub struct Filter {
     vlans: [u32; 128],
     /// Configuration word.
     pub nic: NicCfg,
+    /// What of VMXNET3 it goes by.
+    pub upt: UptCfg,
     /// Toeplitz key.
     pub key: [u8; 40],
     /// Queue pair a hash value.
@@ -33,7 +36,8 @@ pub struct Steered {
 impl Filter {
     /// After power-up: nothing is received.
     pub fn reset() -> Self {
-        Self { bits: 0, macs: Vec::new(), vlans: [0; 128], nic: NicCfg::default(), key: [0; 40], table: [0; 128] }
+        let (nic, upt) = (NicCfg::default(), UptCfg::default());
+        Self { bits: 0, macs: Vec::new(), vlans: [0; 128], nic, upt, key: [0; 40], table: [0; 128] }
     }
 
     /// Adds an exact address; false when there is no room. A duplicate needs none.
@@ -67,11 +71,11 @@ impl Filter {
     }
 
     /// Whether a frame is received.
-    pub fn accepts(&self, frame: &[u8], headers: &Headers) -> bool {
-        if self.bits & packet_filter::PROMISCUOUS != 0 {
+    pub fn accepts(&self, frame: &[u8], headers: &Headers, planted: Planted) -> bool {
+        if self.bits & packet_filter::PROMISCUOUS != 0 && !planted.is(Mutant::HwFilterNoPromisc) {
             return true;
         }
-        if headers.tag.is_some_and(|tag| self.vlan_refused(tag)) {
+        if headers.tag.is_some_and(|tag| self.vlan_refused(tag)) && !planted.is(Mutant::HwFilterAnyVlan) {
             return false;
         }
         let Some(to) = frame.get(..6) else { return false };
@@ -81,18 +85,21 @@ impl Filter {
             Class::Multicast => {
                 self.bits & packet_filter::ALL_MULTICAST != 0 || (self.bits & packet_filter::MULTICAST != 0 && listed())
             }
-            Class::Unicast => self.bits & packet_filter::DIRECTED != 0 && listed(),
+            Class::Unicast => {
+                self.bits & packet_filter::DIRECTED != 0 && (listed() || planted.is(Mutant::HwFilterAnyUnicast))
+            }
         }
     }
 
     /// The queue pair of a frame. A table entry that names none of the eight means the default.
     #[inline]
-    pub fn steer(&self, frame: &[u8], headers: &Headers) -> Steered {
+    pub fn steer(&self, frame: &[u8], headers: &Headers, planted: Planted) -> Steered {
         let default = self.nic.rss_default_cpu() & 7;
         if !self.nic.rss_enable() {
             return Steered { queue: default, hash: None };
         }
-        match headers.hash(frame, self.nic.rss_hash_type(), &self.key) {
+        let types = Types { nic: self.nic.rss_hash_type(), upt: self.upt, planted };
+        match headers.hash(frame, types, &self.key) {
             None => Steered { queue: default, hash: None },
             Some((hash, kind)) => {
                 let entries = 1u32 << self.nic.rss_hash_bits();

@@ -5,13 +5,14 @@
 //! is ring 0 of queue q, RQ 2q + 1 ring 1), 16 completion queues, 25 interrupt blocks for guest vectors and one for the host.
 //!
 //! Sources: the control blocks as drivers use them (linux drivers/net/ethernet/cisco/enic); how they carry VMXNET3 is a choice
-//! of ours where no public source tells. Not modelled: devcmd2, notify area, the VIC's own descriptors, DCA, LRO.
+//! of ours where no public source tells. Not modelled: devcmd2, notify area, the VIC's own descriptors, DCA.
 
 mod cursor;
 pub mod devcmd;
 mod fifo;
 mod filter;
 pub mod intr;
+mod lro;
 mod offload;
 mod parse;
 mod rq;
@@ -139,6 +140,8 @@ pub struct Adapter {
     rx: rx::Inbound,
     /// The frame at the head of the FIFO waits for its queue to be enabled.
     parked: bool,
+    /// Frames at the head of the FIFO that go alone: a merged packet of them found no buffers.
+    alone: usize,
     fifo: WriteFifo,
     buffers: Pool<Vec<u8>>,
 }
@@ -171,6 +174,7 @@ impl Adapter {
             ingress: VecDeque::new(),
             rx: rx::Inbound::default(),
             parked: false,
+            alone: 0,
             fifo: WriteFifo::default(),
             buffers: Pool::default(),
         }
@@ -227,6 +231,9 @@ impl Adapter {
             }
             Register::Intr(i, reg) => {
                 if let Some(intr) = self.intrs.get_mut(usize::from(i)) {
+                    if reg == IntrReg::Mask && value & 1 == 0 && self.planted.is(Mutant::HwUnmaskSilent) {
+                        intr.write(IntrReg::IntCredits, 0);
+                    }
                     intr.write(reg, value);
                 }
             }
@@ -335,7 +342,7 @@ impl Adapter {
             ("transmit pipeline", !self.wqs.iter().all(wq::Wq::is_cold)),
             ("receive descriptor cache", !self.rqs.iter().all(rq::Rq::is_cold)),
             ("receive engine", !self.rx.is_idle()),
-            ("ingress FIFO", !self.ingress.is_empty()),
+            ("ingress FIFO", !self.ingress.is_empty() || self.alone != 0),
             ("write FIFO", !self.fifo.is_empty()),
         ];
         held.iter().find(|(_, held)| *held).map_or(Ok(()), |(part, _)| Err(*part))
@@ -415,7 +422,12 @@ impl Adapter {
             Unit::Rx => self.receive(),
             Unit::Out => self.out(host),
             Unit::Intr(i) => {
-                self.intrs[usize::from(i)].assert();
+                let intr = &mut self.intrs[usize::from(i)];
+                let masked = intr.read(IntrReg::Mask);
+                intr.assert();
+                if self.planted.is(Mutant::HwMaskOnAssertion) {
+                    intr.write(IntrReg::Mask, masked);
+                }
                 host.vector(u16::from(i));
             }
         }

@@ -10,7 +10,7 @@ use spec::vic::RqReg;
 use spec::vmxnet3::command::QueueError;
 use spec::vmxnet3::{CELL_BYTES, RxDesc};
 
-use super::cursor::{Cursor, Engine, witness};
+use super::cursor::{Cursor, Engine, claims_more, witness};
 use super::{Adapter, ring_is_bad};
 use crate::host::Host;
 use crate::mutant::Mutant;
@@ -127,9 +127,9 @@ impl Rq {
     }
 
     fn doorbell(&mut self, index: u32) {
-        if self.engine == Engine::Stopped || index < self.ring_size {
+        if self.engine == Engine::Stopped || (index < self.ring_size && claims_more(self.head.at, self.posted, index)) {
             self.posted = index;
-        } else {
+        } else if index >= self.ring_size {
             self.posted = self.head.at.checked_sub(1).unwrap_or(self.ring_size - 1);
         }
     }

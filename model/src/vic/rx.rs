@@ -1,13 +1,14 @@
 //! The receive engine: from the ingress FIFO through filter and steering to buffers, data writes and completions.
 //!
 //! One frame at a time. All its buffers are found before anything is taken, so a frame that lacks one leaves no trace but a
-//! count; from then on it always finishes. Not modelled: LRO, the receive data ring, truncation.
+//! count; from then on it always finishes. Not modelled: the receive data ring, truncation.
 
 use spec::vmxnet3::rx::RXCOMP;
 use spec::vmxnet3::{RxCompDesc, RxDesc};
 
 use super::Adapter;
 use super::fifo::{Account, Entry, Source};
+use super::lro::Merged;
 use super::seen::{Seen, Verdict};
 use crate::mutant::Mutant;
 
@@ -34,8 +35,9 @@ pub struct Inbound {
     active: bool,
     /// Buffers are taken; data and completions are on their way to the write FIFO.
     emitting: bool,
-    frame: Vec<u8>,
-    seen: Seen,
+    pub(super) frame: Vec<u8>,
+    pub(super) merged: Merged,
+    pub(super) seen: Seen,
     buffers: Vec<Buffer>,
     /// Cells of each ring used up so far.
     used: [u32; 2],
@@ -45,7 +47,7 @@ pub struct Inbound {
     elsewhere: bool,
     /// Data writes and completions handed to the write FIFO.
     emitted: usize,
-    account: Option<Account>,
+    pub(super) account: Option<Account>,
 }
 
 impl Inbound {
@@ -59,7 +61,7 @@ impl Inbound {
         self.active && self.emitting && (r == self.seen.queue * 2 || self.seen.spill == Some(r))
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.active = false;
         self.emitting = false;
         self.frame.clear();
@@ -71,6 +73,7 @@ impl Inbound {
         self.elsewhere = false;
         self.emitted = 0;
         self.account = None;
+        self.merged.clear();
     }
 }
 
@@ -111,6 +114,8 @@ impl Adapter {
     /// Takes the frame at the head of the FIFO up, drops it, or waits for its queue to run.
     fn take_up(&mut self) {
         let reordered = self.planted.is(Mutant::HwFifoReordered) && self.ingress.len() > 1;
+        let alone = self.alone > 0;
+        self.alone = self.alone.saturating_sub(1);
         let Some(frame) = (if reordered { self.ingress.remove(1) } else { self.ingress.pop_front() }) else { return };
         match self.look(&frame) {
             Verdict::Refused => self.discard(frame),
@@ -123,6 +128,7 @@ impl Adapter {
             }
             Verdict::Early => {
                 self.ingress.push_front(frame);
+                self.alone += usize::from(alone);
                 self.parked = true;
             }
             Verdict::For(seen) => {
@@ -131,6 +137,9 @@ impl Adapter {
                 rx.account = Some(Account::of(seen.queue, &frame));
                 rx.seen = seen;
                 rx.frame = frame;
+                if self.filter.nic.upt_lro() && !alone {
+                    self.merge();
+                }
             }
         }
     }
@@ -195,13 +204,18 @@ impl Adapter {
     }
 
     fn out_of_buffers(&mut self) {
+        self.roll_back();
+        let parts = self.rx.merged.parts.len();
+        if parts > 0 && !self.planted.is(Mutant::HwLroDropsWhole) {
+            // What does not fit as one packet may fit frame by frame.
+            self.put_back();
+            self.alone = parts;
+            return;
+        }
         let queue = self.rx.seen.queue;
         self.counters.out_of_buffers(queue);
         self.rqs[usize::from(queue) * 2].dropped();
-        self.roll_back();
-        let frame = core::mem::take(&mut self.rx.frame);
-        self.rx.clear();
-        self.discard(frame);
+        self.release();
     }
 
     fn roll_back(&mut self) {
@@ -215,9 +229,7 @@ impl Adapter {
     pub(super) fn give_back(&mut self, r: u8) {
         if self.rx.active && !self.rx.emitting && (r == self.rx.seen.queue * 2 || self.rx.seen.spill == Some(r)) {
             self.roll_back();
-            let frame = core::mem::take(&mut self.rx.frame);
-            self.rx.clear();
-            self.ingress.push_front(frame);
+            self.put_back();
         }
     }
 
@@ -247,9 +259,7 @@ impl Adapter {
         self.fifo.entries.push_back(entry);
         self.rx.emitted += 1;
         if self.rx.emitted == 2 * count {
-            let frame = core::mem::take(&mut self.rx.frame);
-            self.rx.clear();
-            self.discard(frame);
+            self.release();
         }
     }
 
@@ -291,6 +301,14 @@ impl Adapter {
         cell.set_kind(RXCOMP);
         if last {
             rx.seen.describe(&mut cell);
+            if !rx.merged.parts.is_empty() && self.planted.is(Mutant::HwLroUnvouched) {
+                cell.set_cnc(true);
+                cell.set_tuc(false);
+                cell.set_ipc(false);
+            }
+        }
+        if i == 0 && !rx.merged.parts.is_empty() {
+            cell = rx.merged.describe(cell, self.planted);
         }
         Entry::Completion {
             source: Source::Rq(r),

@@ -2,6 +2,7 @@
 //! completion will say.
 
 use spec::vic::DataRing;
+use spec::vmxnet3::rx::ext1;
 use spec::vmxnet3::{MIN_FRAME, RxCompDesc};
 
 use super::Adapter;
@@ -19,7 +20,9 @@ pub(super) struct Seen {
     pub strip: bool,
     /// Bytes delivered: without a stripped tag, with padding.
     pub length: usize,
+    /// What is told of: of what a tunnel carries if `inner`.
     headers: Headers,
+    inner: bool,
     hash: Option<(u32, u8)>,
     verified: Verified,
 }
@@ -52,6 +55,9 @@ impl Seen {
         cell.set_cnc(!self.verified.checked);
         cell.set_ipc(self.verified.header);
         cell.set_tuc(self.verified.transport);
+        if self.inner {
+            cell.set_ext1(ext1::HDR_INNER);
+        }
         if let Some(ip) = self.headers.ip {
             cell.set_v4(!ip.v6);
             cell.set_v6(ip.v6);
@@ -67,10 +73,10 @@ impl Adapter {
     #[inline]
     pub(super) fn look(&self, frame: &[u8]) -> Verdict {
         let headers = Headers::of(frame);
-        if frame.len() < 14 || !self.filter.accepts(frame, &headers) {
+        if frame.len() < 14 || !self.filter.accepts(frame, &headers, self.planted) {
             return Verdict::Refused;
         }
-        let steered = self.filter.steer(frame, &headers);
+        let steered = self.filter.steer(frame, &headers, self.planted);
         let configured = self.rqs[usize::from(steered.queue) * 2].ring_size != 0;
         let queue = if configured { steered.queue } else { 0 };
         let rq = &self.rqs[usize::from(queue) * 2];
@@ -91,14 +97,22 @@ impl Adapter {
             .map(|_| ring.rq_index() as u8);
         let strip = self.filter.nic.ig_vlan_strip() && headers.tag.is_some() && frame.len() >= 18;
         let checks = self.filter.nic.upt_rx_checksum();
+        let inside = checks && self.filter.upt.rx_inner();
+        let carried = if inside { headers.verify_carried(frame) } else { None };
+        let verified = match carried {
+            Some(_) => Verified { checked: true, header: carried.is_some_and(|ip| !ip.v6), transport: true },
+            None if checks => headers.verify(frame),
+            None => Verified::default(),
+        };
         Verdict::For(Seen {
             queue,
             spill,
             strip,
             length: (frame.len() - if strip { 4 } else { 0 }).max(MIN_FRAME),
-            headers,
+            headers: Headers { ip: carried.or(headers.ip), ..headers },
+            inner: carried.is_some(),
             hash: steered.hash,
-            verified: if checks { headers.verify(frame) } else { Verified::default() },
+            verified,
         })
     }
 }

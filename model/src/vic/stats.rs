@@ -1,5 +1,6 @@
 //! Counters of the adapter: a pair of UPT1 blocks a queue pair, and the vNIC's own totals.
 
+use super::fifo::Account;
 use spec::layout::Bytes;
 use spec::vic::stats::VnicStats;
 use spec::vmxnet3::{RxStats, TxStats};
@@ -99,6 +100,21 @@ impl Counters {
         let tx = &mut self.tx[usize::from(queue)];
         add!(tx, pkts_tx_discard, set_pkts_tx_discard, 1);
         add!(self.vnic, tx_drops, set_tx_drops, 1);
+    }
+
+    /// A packet was delivered: a frame, or several that were merged.
+    #[inline]
+    pub fn delivered(&mut self, account: &Account) {
+        let &Account { queue, bytes, joined: (joined, last), whole, class } = account;
+        self.received(queue, u64::from(bytes), class);
+        if joined == 0 {
+            return;
+        }
+        (1..joined).for_each(|_| self.received(queue, u64::from(bytes), class));
+        self.received(queue, u64::from(last), class);
+        let rx = &mut self.rx[usize::from(queue)];
+        add!(rx, lro_pkts_rx_ok, set_lro_pkts_rx_ok, 1);
+        add!(rx, lro_bytes_rx_ok, set_lro_bytes_rx_ok, u64::from(whole));
     }
 
     /// A frame was delivered; its bytes count as they came from the wire.

@@ -20,12 +20,13 @@ const STEPS: u32 = 6;
 impl Adapter {
     /// Where a receive step is possible: delivers the frame at the head of the ingress FIFO whole, and answers how many steps that
     /// was. It does so where no other frame is in the engine and nothing in the write FIFO, the frame's queue runs and has its first
-    /// cell fetched, that cell is a HEAD that takes all of the frame, no tag is to be stripped, and the budget reaches to the end.
+    /// cell fetched, nothing can be merged, that cell is a HEAD that takes all of the frame, no tag is to be stripped, and the budget reaches to the end.
     /// Anywhere else it does nothing: the frame is stepped.
     #[inline]
     pub(super) fn receive_straight(&mut self, host: &mut impl Host, budget: u32) -> Option<u32> {
-        let alone = self.rx.is_idle() && self.fifo.is_empty();
-        if !alone || budget <= STEPS || self.planted != Planted::NONE {
+        let quiet = self.rx.is_idle() && self.fifo.is_empty();
+        let merges = self.filter.nic.upt_lro() && self.ingress.len() > 1;
+        if !quiet || merges || self.alone > 0 || budget <= STEPS || self.planted != Planted::NONE {
             return None;
         }
         let Verdict::For(seen) = self.look(self.ingress.front()?) else { return None };

@@ -11,12 +11,11 @@ use std::collections::VecDeque;
 use spec::profile::Profile;
 use spec::vic::WqReg;
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::tx::om;
 use spec::vmxnet3::{CELL_BYTES, TxCompDesc, TxDesc};
 
-use super::cursor::{Cursor, Engine, Pool, witness};
+use super::cursor::{Cursor, Engine, Pool, claims_more, witness};
 use super::fifo::{Entry, Source};
-use super::offload::{self, Plan};
+use super::offload::{self, Plan, Terms};
 use super::{Adapter, ring_is_bad};
 use crate::host::{Host, Sent};
 use crate::memory::Buffer;
@@ -183,11 +182,12 @@ impl Wq {
         self.wire_busy = false;
     }
 
-    /// A doorbell. An index outside the ring claims as much as can be claimed: generations tell the rest.
+    /// A doorbell. An index outside the ring claims as much as can be claimed: generations tell the rest. One that claims less than
+    /// was claimed before is of a processor that was overtaken: linux writes TXPROD without a lock.
     fn doorbell(&mut self, index: u32, profile: &Profile) -> Result<(), QueueError> {
-        if self.engine == Engine::Stopped || index < self.ring_size {
+        if self.engine == Engine::Stopped || (index < self.ring_size && claims_more(self.head.at, self.posted, index)) {
             self.posted = index;
-        } else {
+        } else if index >= self.ring_size {
             self.posted = self.head.at.checked_sub(1).unwrap_or(self.ring_size - 1);
         }
         self.blocked = false;
@@ -272,8 +272,7 @@ impl Wq {
                 packet.completion = desc.cq();
                 let malformed = packet.unknown_kind
                     || packet.cells as usize > profile.limits.tx_descs
-                    || packet.total > profile.limits.tx_bytes
-                    || packet.first.om() == om::ENCAP;
+                    || packet.total > profile.limits.tx_bytes;
                 packet.stage = if malformed { Stage::Malformed } else { Stage::Read };
             } else if packet.cells >= self.ring_size {
                 return Err(QueueError::NoEop);
@@ -413,7 +412,7 @@ impl Adapter {
     /// Reads one fragment.
     #[inline]
     pub(super) fn wq_read(&mut self, q: u8, host: &mut impl Host) {
-        let zero_udp = self.planted.is(Mutant::HwUdpZeroChecksum);
+        let (version, planted) = (self.filter.upt.version(), self.planted);
         let wq = &mut self.wqs[usize::from(q)];
         let Some(packet) = wq.pipeline.iter_mut().find(|p| p.stage == Stage::Read) else { return };
         let Some(&(pa, len)) = packet.fragments.get(packet.read) else { return };
@@ -425,7 +424,7 @@ impl Adapter {
         }
         packet.read += 1;
         if packet.read == packet.fragments.len() {
-            match offload::prepare(&mut packet.bytes, packet.first, zero_udp) {
+            match offload::prepare(&mut packet.bytes, Terms { first: packet.first, version, planted }) {
                 Ok(plan) => {
                     packet.plan = plan;
                     packet.stage = Stage::Ready;
@@ -455,7 +454,7 @@ impl Adapter {
                 }
                 Plan::Segments(segments) => {
                     let mut frame = self.buffers.take();
-                    segments.build(&packet.bytes, packet.sent, &mut frame);
+                    segments.build(&packet.bytes, packet.sent, self.planted, &mut frame);
                     let taken = host.transmit(q, &frame);
                     if taken == Sent::Yes {
                         self.counters.sent(q, &frame, true);
@@ -479,7 +478,8 @@ impl Adapter {
         wq.outstanding = wq.outstanding.saturating_sub(packet.cells);
         if packet.completion {
             let mut cell = TxCompDesc::default();
-            cell.set_txd_idx(packet.last as u16);
+            let named = if self.planted.is(Mutant::HwTxCompletionIndex) { packet.sop.at } else { packet.last };
+            cell.set_txd_idx(named as u16);
             let (source, cq) = (Source::Wq(q), wq.cq_index as u8);
             self.fifo.entries.push_back(Entry::Completion { source, cq, cell: cell.0, cells: 0, account: None });
         }

@@ -10,16 +10,19 @@ use spec::layout::{Bytes, Declared};
 use spec::profile::{Deviation, Limits, Profile};
 use spec::vmxnet3::command::feature;
 use spec::vmxnet3::shared::{
-    CMD_INFO_OFFSET, CoalesceScheme, ECR_OFFSET, INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET,
-    UPT_FEATURES_OFFSET,
+    CMD_INFO_OFFSET, CoalesceScheme, ECR_OFFSET, INTR_CONF_EXT_OFFSET, INTR_CONF_OFFSET, IntrConfExt,
+    RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
 };
 use spec::vmxnet3::{
-    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, IntrConf, MAGIC, QUEUE_DESC_BYTES, RssConf, RssFields, RxFilterConf,
-    RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf,
+    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, IntrConf, MAGIC, MAX_VECTORS, QUEUE_DESC_BYTES, RssConf, RssFields,
+    RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc, VariableLenConf, Version,
 };
 
-/// Features that the data path has; other bits are ignored. RXINNEROFLD lets a device look into tunnels, and it need not.
-const FEATURES: u64 = feature::RXCSUM | feature::RSS | feature::RXVLAN | feature::LRO;
+/// Features that the data path has for a driver of `version`; other bits are ignored.
+const fn known_features(version: u8) -> u64 {
+    let first = feature::RXCSUM | feature::RSS | feature::RXVLAN | feature::LRO;
+    if version >= 4 { first | feature::RXINNEROFLD } else { first }
+}
 
 /// What ACTIVATE_DEV found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,11 +64,13 @@ pub(super) struct Asked<'p> {
     pub mac: [u8; 6],
     /// The magic is looked at.
     pub magic: bool,
+    /// The second block is never looked at: a planted bug.
+    pub first_block: bool,
 }
 
 /// The configuration in the shared area, or none if any of it is not allowed.
 pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configuration> {
-    let &Asked { profile, interface, any_version, ref mtus, shared_pa, mac, magic } = asked;
+    let &Asked { profile, interface, any_version, ref mtus, shared_pa, mac, magic, first_block } = asked;
     if shared_pa == 0 {
         return None;
     }
@@ -77,8 +82,8 @@ pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configurat
     }
     let misc: spec::vmxnet3::MiscConf = part(&area, spec::vmxnet3::DriverShared::LAYOUT.offset("devRead.misc"))?;
     let limits = &profile.limits;
-    let (tx, rx) = (misc.num_tx_queues(), misc.num_rx_queues());
-    let counts = (1..=limits.tx_queues).contains(&tx) && (1..=limits.rx_queues).contains(&rx);
+    let (width, tx, rx) = (profile.width(interface.version), misc.num_tx_queues(), misc.num_rx_queues());
+    let counts = (1..=width.tx_queues).contains(&tx) && (1..=width.rx_queues).contains(&rx);
     if !counts || !mtus.contains(&misc.mtu()) {
         return None;
     }
@@ -92,9 +97,13 @@ pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configurat
     if !any_version && interface.version < 3 || rx_data.iter().all(|ring| ring.entry_bytes == 0) {
         rx_data.clear();
     }
-    let interrupts: IntrConf = part(&area, INTR_CONF_OFFSET)?;
+    // A driver with so few queues that it needs no more than the first block may own none but that.
+    let interrupts = match Version::of(interface.version).is_extended(tx, rx) && !first_block {
+        true => get(host, shared_pa.checked_add(INTR_CONF_EXT_OFFSET))?,
+        false => IntrConfExt::of(&part(&area, INTR_CONF_OFFSET)?),
+    };
     let filter: RxFilterConf = part(&area, RX_FILTER_OFFSET)?;
-    let features = misc.upt_features() & FEATURES;
+    let features = misc.upt_features() & known_features(interface.version);
     let activation = Activation {
         interface,
         tx: tx_setups,
@@ -239,9 +248,9 @@ pub(super) fn multicast(shared_pa: u64, host: &mut impl Host) -> Option<Vec<[u8;
 }
 
 /// UPDATE_FEATURE: the feature bits as they are now.
-pub(super) fn features(shared_pa: u64, host: &mut impl Host) -> Option<u64> {
+pub(super) fn features(shared_pa: u64, version: u8, host: &mut impl Host) -> Option<u64> {
     let features: u64 = get(host, shared_pa.checked_add(UPT_FEATURES_OFFSET))?;
-    Some(features & FEATURES)
+    Some(features & known_features(version))
 }
 
 /// UPDATE_RSSIDT: the first `entries` entries of the table as they are now.
@@ -254,7 +263,16 @@ pub(super) fn rss_table(shared_pa: u64, entries: usize, host: &mut impl Host) ->
     Some(table.get(..entries)?.to_vec())
 }
 
-/// UPDATE_IML: the moderation levels as they are now.
-pub(super) fn mod_levels(shared_pa: u64, host: &mut impl Host) -> Option<[u8; spec::vmxnet3::MAX_VECTORS]> {
-    get(host, shared_pa.checked_add(INTR_CONF_OFFSET + IntrConf::LAYOUT.offset("modLevels")))
+/// UPDATE_IML: the moderation levels as they are now, from the block in which they were at activation.
+pub(super) fn mod_levels(shared_pa: u64, extended: bool, host: &mut impl Host) -> Option<[u8; MAX_VECTORS]> {
+    if extended {
+        return get(host, shared_pa.checked_add(INTR_CONF_EXT_OFFSET + IntrConfExt::LAYOUT.offset("modLevels")));
+    }
+    let few: [u8; FEW] = get(host, shared_pa.checked_add(INTR_CONF_OFFSET + IntrConf::LAYOUT.offset("modLevels")))?;
+    let mut levels = [0; MAX_VECTORS];
+    levels[..FEW].copy_from_slice(&few);
+    Some(levels)
 }
+
+/// Vectors of which the first block has the moderation level.
+const FEW: usize = Version::of(1).vectors as usize;

@@ -3,6 +3,7 @@
 //! Source: vmxnet3_defs.h, VMXNET3_RXM_*; the order of decisions is the one that every public driver works with.
 
 use super::headers::outer_tag;
+use crate::mutant::{Mutant, Planted};
 use crate::plane::Filters;
 use spec::frame::ETHERNET;
 use spec::profile::{Deviation, Profile};
@@ -32,14 +33,17 @@ impl Destination {
 }
 
 /// Whether the filter lets `frame` in. A frame without a whole Ethernet header never passes.
-pub fn accepts(filters: &Filters, profile: &Profile, frame: &[u8]) -> bool {
+pub fn accepts(filters: &Filters, profile: &Profile, planted: Planted, frame: &[u8]) -> bool {
     if frame.len() < ETHERNET || filters.rx_mode == 0 {
         return false;
     }
-    if filters.rx_mode & rx_mode::PROMISC != 0 {
+    if filters.rx_mode & rx_mode::PROMISC != 0 && !planted.is(Mutant::SwFilterNoPromisc) {
         return true;
     }
-    vlan_accepts(filters, profile, frame) && address_accepts(filters, frame)
+    let any_vlan = planted.is(Mutant::SwFilterAnyVlan);
+    let any_unicast =
+        planted.is(Mutant::SwFilterAnyUnicast) && filters.rx_mode & rx_mode::UCAST != 0 && frame[0] & 1 == 0;
+    (any_vlan || vlan_accepts(filters, profile, frame)) && (any_unicast || address_accepts(filters, frame))
 }
 
 fn vlan_accepts(filters: &Filters, profile: &Profile, frame: &[u8]) -> bool {
@@ -95,7 +99,7 @@ mod tests {
             (rx_mode::BCAST, [false, false, false, false, true]),
             (rx_mode::PROMISC, [true; 5]),
         ] {
-            let got = all.map(|address| accepts(&mode(bits), &Profile::REFERENCE, &to(address)));
+            let got = all.map(|address| accepts(&mode(bits), &Profile::REFERENCE, Planted::NONE, &to(address)));
             assert_eq!(got, passing, "mode {bits:#x}");
         }
     }
@@ -103,9 +107,9 @@ mod tests {
     #[test]
     fn an_all_zero_vlan_table_filters_nothing_except_on_qemu() {
         let filters = mode(rx_mode::UCAST);
-        assert!(accepts(&filters, &Profile::REFERENCE, &tagged(7)));
-        assert!(!accepts(&filters, &Profile::QEMU_11_1, &tagged(7)));
-        assert!(accepts(&filters, &Profile::QEMU_11_1, &tagged(0)));
+        assert!(accepts(&filters, &Profile::REFERENCE, Planted::NONE, &tagged(7)));
+        assert!(!accepts(&filters, &Profile::QEMU_11_1, Planted::NONE, &tagged(7)));
+        assert!(accepts(&filters, &Profile::QEMU_11_1, Planted::NONE, &tagged(0)));
     }
 
     #[test]
@@ -113,16 +117,16 @@ mod tests {
         let mut filters = mode(rx_mode::UCAST);
         filters.vlans[0] = 1 << 7;
         for profile in [&Profile::REFERENCE, &Profile::QEMU_11_1] {
-            let vids = [7, 8, 0].map(|vid| accepts(&filters, profile, &tagged(vid)));
+            let vids = [7, 8, 0].map(|vid| accepts(&filters, profile, Planted::NONE, &tagged(vid)));
             assert_eq!(vids, [true, false, true]);
-            assert!(accepts(&filters, profile, &to(MAC)));
+            assert!(accepts(&filters, profile, Planted::NONE, &to(MAC)));
         }
         filters.rx_mode = rx_mode::PROMISC;
-        assert!(accepts(&filters, &Profile::REFERENCE, &tagged(8)));
+        assert!(accepts(&filters, &Profile::REFERENCE, Planted::NONE, &tagged(8)));
     }
 
     #[test]
     fn a_frame_without_an_ethernet_header_never_passes() {
-        assert!(!accepts(&mode(rx_mode::PROMISC), &Profile::REFERENCE, &[0; 13]));
+        assert!(!accepts(&mode(rx_mode::PROMISC), &Profile::REFERENCE, Planted::NONE, &[0; 13]));
     }
 }

@@ -1,6 +1,6 @@
 //! Where the headers of a frame lie: tags, IPv4 or IPv6 with its extensions, and the upper layer.
 //!
-//! Sources: IEEE 802.1Q for tags, RFC 791 and RFC 8200 for IP. Tunnels are not looked into: version 1 knows none.
+//! Sources: IEEE 802.1Q for tags, RFC 791 and RFC 8200 for IP. What a tunnel carries is found by [`Tunnel`](super::tunnel::Tunnel).
 
 use spec::frame::ETHERNET;
 
@@ -8,18 +8,23 @@ use spec::frame::ETHERNET;
 pub const VLAN: u16 = 0x8100;
 /// EtherType of an 802.1ad service tag.
 const SERVICE_VLAN: u16 = 0x88a8;
-const IPV4: u16 = 0x0800;
-const IPV6: u16 = 0x86dd;
+/// EtherType of IPv4.
+pub const IPV4: u16 = 0x0800;
+/// EtherType of IPv6.
+pub const IPV6: u16 = 0x86dd;
 /// Bytes of one tag.
 pub const TAG: usize = 4;
 /// Tags looked through before the frame counts as not IP.
-const MAX_TAGS: usize = 2;
+pub const MAX_TAGS: usize = 2;
 /// IPv6 extension headers looked through.
 const MAX_EXTENSIONS: usize = 8;
 /// Protocol number of TCP.
 pub const TCP: u8 = 6;
 /// Protocol number of UDP.
 pub const UDP: u8 = 17;
+
+/// Protocol number of ESP.
+pub const ESP: u8 = 50;
 
 /// Two bytes at `at`, if they are there.
 pub fn be16(bytes: &[u8], at: usize) -> Option<u16> {
@@ -33,7 +38,7 @@ pub fn outer_tag(frame: &[u8]) -> Option<u16> {
 }
 
 /// Which IP a packet is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4.
     V4,
@@ -60,16 +65,17 @@ impl Ip {
     /// The IP packet of a frame, if there is one whose headers lie in the frame. Lengths in the headers are not judged: a
     /// packet that is to be segmented has none that mean anything.
     pub fn find(frame: &[u8]) -> Option<Self> {
-        Self::behind(frame, MAX_TAGS)
+        Self::in_ethernet(frame, 0, MAX_TAGS)
     }
 
     /// The IP packet of a received frame, behind at most one tag, if it lies in the frame by its own length.
     pub fn received(frame: &[u8]) -> Option<Self> {
-        Self::behind(frame, 1).filter(|ip| ip.end(frame).is_some())
+        Self::in_ethernet(frame, 0, 1).filter(|ip| ip.end(frame).is_some())
     }
 
-    fn behind(frame: &[u8], tags: usize) -> Option<Self> {
-        let mut at = 12;
+    /// The IP packet behind the Ethernet header at `start` and at most so many tags.
+    pub fn in_ethernet(frame: &[u8], start: usize, tags: usize) -> Option<Self> {
+        let mut at = start + 12;
         let mut kind = be16(frame, at)?;
         for _ in 0..tags {
             if kind != VLAN && kind != SERVICE_VLAN {
@@ -78,9 +84,14 @@ impl Ip {
             at += TAG;
             kind = be16(frame, at)?;
         }
+        Self::of_kind(frame, kind, at + 2)
+    }
+
+    /// The IP packet that starts at `l3`, if `kind` is the EtherType of one.
+    pub fn of_kind(frame: &[u8], kind: u16, l3: usize) -> Option<Self> {
         match kind {
-            IPV4 => Self::v4(frame, at + 2),
-            IPV6 => Self::v6(frame, at + 2),
+            IPV4 => Self::v4(frame, l3),
+            IPV6 => Self::v6(frame, l3),
             _ => None,
         }
     }

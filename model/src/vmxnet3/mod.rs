@@ -3,7 +3,7 @@
 //! - [`plane`]: BAR1, the commands and the driver-shared area. The hypervisor's whether the data path is in software or on
 //!   the adapter; what it asks of the data path is a [`Request`](crate::plane::Request). `activate` reads the shared area.
 //! - [`body`]: BAR0, rings, completions and interrupts, working rings by generation bits.
-//! - [`filter`], [`headers`], [`offload`], [`receive`]: what the body does to frames, as pure functions.
+//! - [`filter`], [`headers`], [`tunnel`], [`offload`], [`receive`]: what the body does to frames, as pure functions.
 //!
 //! Not modelled: versions 2 and later (LRO completions, data rings of receive, tunnels, large BAR), wake-up filters,
 //! interrupt moderation (levels are kept and delay nothing), and PCI, which has its own module.
@@ -21,6 +21,7 @@ pub mod receive;
 mod statistics;
 #[cfg(test)]
 mod testing;
+pub mod tunnel;
 
 pub use body::Body;
 pub use plane::Plane;

@@ -86,6 +86,42 @@ pub fn tcp6(len: usize) -> Vec<u8> {
     [ethernet([0x86, 0xdd]), ip, tcp].concat()
 }
 
+/// `inner` in a tunnel to UDP port `port`, without a UDP checksum; for Geneve with `options` bytes of options, a multiple of 4.
+pub fn tunnel(v6: bool, port: u16, options: usize, inner: &[u8]) -> Vec<u8> {
+    let mut udp = vec![0x40, 0, 0, 0, 0, 0, 0, 0];
+    udp[2..4].copy_from_slice(&port.to_be_bytes());
+    if port == 6081 {
+        udp.extend_from_slice(&[(options / 4) as u8, 0, 0x65, 0x58, 0, 0, 7, 0]);
+        udp.extend(payload(options));
+    } else {
+        udp.extend_from_slice(&[8, 0, 0, 0, 0, 0, 7, 0]);
+    }
+    udp.extend_from_slice(inner);
+    let length = udp.len() as u16;
+    udp[4..6].copy_from_slice(&length.to_be_bytes());
+    if !v6 {
+        return [ethernet([8, 0]), ip4(17, &udp), udp].concat();
+    }
+    let mut ip = vec![0x60, 0, 0, 0, 0, 0, 17, 64];
+    ip[4..6].copy_from_slice(&length.to_be_bytes());
+    ip.extend((0..32).map(|i| i ^ 0x40));
+    [ethernet([0x86, 0xdd]), ip, udp].concat()
+}
+
+/// Whether the checksum of an untagged UDP packet that reaches to the end of the frame is right, and its lengths are.
+pub fn datagram_is_right(frame: &[u8]) -> bool {
+    let ip = &frame[14..];
+    let (addresses, header) = if ip[0] >> 4 == 4 { (&ip[12..20], 20) } else { (&ip[8..40], 40) };
+    let lengths = if header == 20 {
+        usize::from(u16::from_be_bytes([ip[2], ip[3]])) == ip.len() && sixteen(&ip[..20]) == 0xffff
+    } else {
+        usize::from(u16::from_be_bytes([ip[4], ip[5]])) + 40 == ip.len()
+    };
+    let udp = &ip[header..];
+    let own = usize::from(u16::from_be_bytes([udp[4], udp[5]])) == udp.len();
+    lengths && own && (udp[6..8] == [0, 0] || sixteen(&pseudo(addresses, 17, udp)) == 0xffff)
+}
+
 /// Whether an untagged TCP frame is one that a receiver takes: lengths, header checksum and TCP checksum.
 pub fn transport_is_right(frame: &[u8]) -> bool {
     let ip = &frame[14..];

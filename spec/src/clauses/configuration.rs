@@ -168,6 +168,35 @@ pub const TABLE: &[Clause] = &[
         "linux vmxnet3_drv.c, vmxnet3_alloc_intr_resources",
     ),
     row(
+        "VMX-CMD-011",
+        Stated,
+        Case,
+        "a command that only asks answers the same in every state of the device, as often as it is read, and writes no memory",
+        "linux vmxnet3_drv.c, vmxnet3_probe_device; freebsd if_vmx.c, vmxnet3_attach; issued before, while and after a device is active",
+    ),
+    row(
+        "VMX-CMD-012",
+        Stated,
+        Case,
+        "a command that sets something answers 0 in every state, writes no memory, and leaves traffic alone where nothing has changed",
+        "linux vmxnet3_drv.c, vmxnet3_set_mc, vmxnet3_init_coalesce; dpdk vmxnet3_ethdev.c, vmxnet3_dev_start",
+    ),
+    row(
+        "VMX-CMD-013",
+        Stated,
+        Case,
+        "GET_STATS, GET_QUEUE_STATUS and GET_COALESCE write their own words of every queue while active, nothing beside them, and \
+         nothing while inactive",
+        "linux vmxnet3_ethtool.c, vmxnet3_get_stats64; vmxnet3_drv.c, vmxnet3_process_events",
+    ),
+    row(
+        "VMX-CMD-014",
+        Stated,
+        Case,
+        "from every state ACTIVATE_DEV starts all queues afresh, or is refused without a shared area; QUIESCE_DEV and RESET_DEV stop all",
+        "linux vmxnet3_drv.c, vmxnet3_reset_work; openbsd if_vmx.c, vmxnet3_stop, vmxnet3_init",
+    ),
+    row(
         "VMX-V3-001",
         Stated,
         Case,
@@ -194,6 +223,13 @@ pub const TABLE: &[Clause] = &[
         Case,
         "SET_COALESCE puts a scheme within its bounds into force, until the next or RESET_DEV, and ignores any other",
         "linux vmxnet3_ethtool.c, vmxnet3_set_coalesce; vmxnet3_drv.c, vmxnet3_activate_dev, which sets it anew",
+    ),
+    row(
+        "VMX-V3-006",
+        Inferred,
+        Case,
+        "the RX data ring has entries of 64 to 2048 bytes in steps of 64; with another size, or below version 3, there is none",
+        "vmxnet3_defs.h, VMXNET3_RXDATA_DESC_MAX_SIZE, VMXNET3_RXDATA_DESC_SIZE_ALIGN",
     ),
     row(
         "VMX-ACT-001",

@@ -36,11 +36,25 @@ pub const TABLE: &[Clause] = &[
         "linux vmxnet3_drv.c, vmxnet3_unmap_pkt",
     ),
     row(
+        "VMX-TX-005",
+        Stated,
+        Case,
+        "a descriptor holds 1 to 16384 bytes, the largest told as 0, whichever piece of a packet it is",
+        "vmxnet3_defs.h, VMXNET3_MAX_TX_BUF_SIZE",
+    ),
+    row(
         "VMX-TX-006",
         Stated,
         Case,
         "a packet whose last descriptor is not owned yet is neither sent nor completed",
         "ipxe vmxnet3.c, vmxnet3_transmit",
+    ),
+    row(
+        "VMX-TX-007",
+        Stated,
+        Case,
+        "a packet of 16 descriptors is sent, one of 24 is segmented; a longer one is sent whole or not at all, and that shows",
+        "vmxnet3_defs.h, VMXNET3_MAX_TXD_PER_PKT; linux vmxnet3_int.h, VMXNET3_MAX_TSO_TXD_PER_PKT",
     ),
     row(
         "VMX-TX-008",
@@ -241,6 +255,57 @@ pub const TABLE: &[Clause] = &[
         "linux vmxnet3_drv.c, vmxnet3_setup_driver_shared",
     ),
     row(
+        "VMX-RX-021",
+        Stated,
+        Case,
+        "a buffer of up to 16383 bytes is used to its last byte, and a frame longer by one goes on in another",
+        "vmxnet3_defs.h, Vmxnet3_RxDesc.len",
+    ),
+    row(
+        "VMX-LRO-001",
+        Stated,
+        Monitor,
+        "a merged packet is delivered only while the LRO feature is on, and told as one only from version 2 on",
+        "linux vmxnet3_drv.c, vmxnet3_setup_driver_shared and vmxnet3_rq_rx_complete; vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP_LRO",
+    ),
+    row(
+        "VMX-LRO-002",
+        Stated,
+        Monitor,
+        "the first completion of a merged packet counts its segments, and tells the payload bytes of each but the last, or 0",
+        "linux vmxnet3_drv.c, vmxnet3_rq_rx_complete, segCnt and mss",
+    ),
+    row(
+        "VMX-LRO-003",
+        Stated,
+        Monitor,
+        "the last completion of a merged packet vouches for TCP and its checksum, and for the IPv4 header; where it is the first too, it \
+         tells no hash",
+        "linux vmxnet3_drv.c, vmxnet3_rx_csum; that segCnt lies over rssHash: vmxnet3_defs.h, Vmxnet3_RxCompDescExt",
+    ),
+    row(
+        "VMX-LRO-004",
+        Inferred,
+        Monitor,
+        "merged packets count in LROPktsRxOK once, and as the frames they were in the counts by destination",
+        "upt1_defs.h, UPT1_RxStats",
+    ),
+    row(
+        "VMX-LRO-005",
+        Inferred,
+        Case,
+        "what is merged are segments of one stream in sequence that differ in nothing else a receiver looks at, the last of them alone \
+         shorter or pushed; every other frame comes as it came",
+        "linux tcp_offload.c, tcp_gro_receive, for what receivers keep apart; that a device does is inferred",
+    ),
+    row(
+        "VMX-LRO-006",
+        Inferred,
+        Case,
+        "a merged packet that does not find its buffers costs no frame that would have found one",
+        "inferred: the driver has given buffers for frames",
+    ),
+    row(
         "VMX-RSS-001",
         Stated,
         Monitor,
@@ -253,6 +318,14 @@ pub const TABLE: &[Clause] = &[
         Monitor,
         "rssHash is the hash of the frame over the tuple that rssType names",
         "linux vmxnet3_drv.c, vmxnet3_rq_rx_complete",
+    ),
+    row(
+        "VMX-RSS-004",
+        Inferred,
+        Case,
+        "tables of 1 to 128 entries and keys of 1 to 40 bytes steer; other sizes, functions and entries that name no queue mean queue 0 or \
+         are refused",
+        "upt1_defs.h, UPT1_RSS_MAX_KEY_SIZE, UPT1_RSS_MAX_IND_TABLE_SIZE",
     ),
     row(
         "VMX-FLT-001",
@@ -281,6 +354,13 @@ pub const TABLE: &[Clause] = &[
         Monitor,
         "a VLAN table with a bit set admits untagged frames and tags whose bit is set",
         "qemu hw/net/vmxnet3.c, vmxnet3_is_registered_vlan",
+    ),
+    row(
+        "VMX-FLT-006",
+        Stated,
+        Case,
+        "every whole address within mfTableLen bytes is a member, up to 10922 of them; a tail of less than one is nobody's",
+        "vmxnet3_defs.h, Vmxnet3_RxFilterConf.mfTableLen; linux vmxnet3_drv.c, vmxnet3_copy_mc",
     ),
     row(
         "VMX-INT-001",

@@ -2,7 +2,9 @@
 
 mod configuration;
 mod data;
+mod limits;
 mod robust;
+mod running;
 mod switch;
 mod versions;
 mod vic;
@@ -19,9 +21,18 @@ pub const COUNT: usize = {
     count
 };
 
-/// The tables: VMXNET3's configuration, its later versions, its data path, its bad inputs, the adapter, the move.
-pub const TABLES: [&[Clause]; 6] =
-    [configuration::TABLE, versions::TABLE, data::TABLE, robust::TABLE, vic::TABLE, switch::TABLE];
+/// The tables: VMXNET3's configuration, its limits, its later versions, its data path, what drivers rely on while it runs, its bad
+/// inputs, the adapter, the move.
+pub const TABLES: [&[Clause]; 8] = [
+    configuration::TABLE,
+    limits::TABLE,
+    versions::TABLE,
+    data::TABLE,
+    running::TABLE,
+    robust::TABLE,
+    vic::TABLE,
+    switch::TABLE,
+];
 
 /// Every clause.
 pub const ALL: [Clause; COUNT] = {

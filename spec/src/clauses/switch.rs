@@ -1,6 +1,6 @@
 //! The move between adapter and software: what a guest may and may not notice.
 
-use super::Judge::{Monitor, Property};
+use super::Judge::{Case, Monitor, Property};
 use super::Strength::{Inferred, Stated};
 use super::{Clause, row};
 
@@ -54,6 +54,20 @@ pub const TABLE: &[Clause] = &[
         Monitor,
         "counters never fall, whoever counted",
         "dpdk vmxnet3_ethdev.c, vmxnet3_hw_stats_save",
+    ),
+    row(
+        "SWI-WID-001",
+        Inferred,
+        Case,
+        "a guest that uses more queues or vectors than the adapter has is refused hardware by code, and goes on in software",
+        "spec correspond.rs; vmxnet3_defs.h, VMXNET3_EXT_MAX_TX_QUEUES and VMXNET3_EXT_MAX_INTRS",
+    ),
+    row(
+        "SWI-WID-002",
+        Inferred,
+        Case,
+        "masks of vectors that the adapter has not stay as written on either side; a cause remembered for one keeps the guest in software",
+        "spec correspond.rs; linux vmxnet3_drv.c, vmxnet3_poll_rx_only",
     ),
     row(
         "SWI-ISO-001",

@@ -1,6 +1,6 @@
 //! What each interface version adds on the control path, 4 to 9, and how a device declines it.
 
-use super::Judge::{Case, Property};
+use super::Judge::{Case, Monitor, Property};
 use super::Strength::{Inferred, Open, Stated};
 use super::{Clause, row};
 
@@ -56,6 +56,20 @@ pub const TABLE: &[Clause] = &[
         "linux vmxnet3_drv.c, vmxnet3_setup_driver_shared",
     ),
     row(
+        "VMX-V6-008",
+        Stated,
+        Case,
+        "from version 6 on, with more than 8 TX or 16 RX queues, interrupts are configured by intrConfExt, whatever intrConf holds",
+        "linux vmxnet3_drv.c, vmxnet3_setup_driver_shared, queuesExtEnabled; dpdk vmxnet3_ethdev.c, vmxnet3_dev_configure",
+    ),
+    row(
+        "VMX-V6-009",
+        Inferred,
+        Case,
+        "UPDATE_IML reads the moderation levels of the block that configures interrupts",
+        "vmxnet3_defs.h, VMXNET3_CMD_UPDATE_IML, Vmxnet3_IntrConf and Vmxnet3_IntrConfExt",
+    ),
+    row(
         "VMX-V4-002",
         Stated,
         Case,
@@ -75,6 +89,83 @@ pub const TABLE: &[Clause] = &[
         Case,
         "a packet whose hash covers fields that are not in force is steered without them, rssType saying so",
         "linux vmxnet3_drv.c, vmxnet3_rq_rx_complete",
+    ),
+    row(
+        "VMX-V4-001",
+        Stated,
+        Case,
+        "om 1 asks for an offload of what a tunnel carries at versions 4 to 6; at any other a packet that says so cannot be sent",
+        "linux vmxnet3_drv.c, vmxnet3_tq_xmit, VMXNET3_OM_ENCAP",
+    ),
+    row(
+        "VMX-V4-003",
+        Stated,
+        Monitor,
+        "a receive completion tells of inner headers, bit 13 of its first word, only where RXINNEROFLD is on at version 4 or later and          every checksum of a tunnel and of what it carries is right; protocols and checksums are of the inner headers then",
+        "linux vmxnet3_drv.c, vmxnet3_rx_csum, which trusts both levels",
+    ),
+    row(
+        "VMX-V4-006",
+        Stated,
+        Monitor,
+        "the checksum of what a tunnel carries is the complement of the sum from its TCP or UDP header to the end, and the headers around          it stay as they are",
+        "linux vmxnet3_drv.c, vmxnet3_tq_xmit; rfc 6935 and 7348",
+    ),
+    row(
+        "VMX-V4-007",
+        Stated,
+        Monitor,
+        "what a tunnel carries is segmented as any TCP packet is, each segment with its own headers corrected",
+        "linux vmxnet3_drv.c, vmxnet3_tq_xmit and vmxnet3_prepare_inner_tso",
+    ),
+    row(
+        "VMX-V4-008",
+        Inferred,
+        Monitor,
+        "each segment of a tunnel stands behind the tunnel's headers, their lengths, IPv4 identification and header checksum corrected",
+        "linux vmxnet3_drv.c, vmxnet3_declare_features, which leaves NETIF_F_GSO_UDP_TUNNEL to the device",
+    ),
+    row(
+        "VMX-V4-009",
+        Stated,
+        Monitor,
+        "with oco the UDP checksum around a tunnel is made for each frame and is not 0; without it is left as it stands",
+        "linux vmxnet3_drv.c, vmxnet3_tq_xmit, SKB_GSO_UDP_TUNNEL_CSUM",
+    ),
+    row(
+        "VMX-V4-010",
+        Inferred,
+        Case,
+        "a packet that asks for a tunnel's offload and is none, or whose headers do not end at hlen, or that is to be cut into nothing, is          completed, counted in pktsTxError and not sent",
+        "vmxnet3_defs.h, UPT1_TxStats.pktsTxError; as with any packet that cannot be sent",
+    ),
+    row(
+        "VMX-V4-011",
+        Open,
+        Case,
+        "with RXINNEROFLD and RXCSUM a whole tunnel whose checksums are all right is reported by its inner headers",
+        "upt1_defs.h, UPT1_F_RXINNEROFLD, which permits it",
+    ),
+    row(
+        "VMX-V4-012",
+        Stated,
+        Case,
+        "where its field is in force a UDP packet is hashed over addresses and ports and an ESP packet over addresses and SPI, and the          table's entry is its queue",
+        "vmxnet3_defs.h, Vmxnet3_RSSField; what is hashed of ESP no source says",
+    ),
+    row(
+        "VMX-V4-013",
+        Inferred,
+        Case,
+        "a fragment is hashed over addresses alone, whatever it carries",
+        "only the first one has ports",
+    ),
+    row(
+        "VMX-V4-014",
+        Inferred,
+        Case,
+        "SET_RSS_FIELDS counts for packets that arrive behind it, and what is in force stays through QUIESCE_DEV and ACTIVATE_DEV",
+        "linux vmxnet3_ethtool.c, vmxnet3_set_rss_hash_opt, which does not activate again",
     ),
     row(
         "VMX-V6-001",
@@ -105,6 +196,34 @@ pub const TABLE: &[Clause] = &[
         "linux vmxnet3_drv.c, vmxnet3_probe_device, which sets up no more",
     ),
     row(
+        "VMX-V6-005",
+        Stated,
+        Case,
+        "the field of ESP over IPv6 can be in force from version 6 on only",
+        "linux vmxnet3_ethtool.c, vmxnet3_set_rss_hash_opt, VMXNET3_VERSION_GE_6",
+    ),
+    row(
+        "VMX-V6-010",
+        Stated,
+        Case,
+        "from version 6 on each of 65 vectors has a mask of its own, and the one that a queue or the events name is raised",
+        "vmxnet3_defs.h, VMXNET3_EXT_MAX_INTRS and VMXNET3_REG_IMR; linux vmxnet3_drv.c, vmxnet3_enable_all_intrs",
+    ),
+    row(
+        "VMX-V6-006",
+        Inferred,
+        Case,
+        "below version 6 masks past the 25th and doorbells past those of 8 TX and 16 RX queues read 0, and a write of them does nothing",
+        "vmxnet3_defs.h, VMXNET3_MAX_INTRS and VMXNET3_DEVICE_MAX_TX_QUEUES",
+    ),
+    row(
+        "VMX-V6-007",
+        Stated,
+        Case,
+        "from version 6 on the indirection table spreads packets over as many RX queues as there are, up to 32",
+        "linux vmxnet3_drv.c, vmxnet3_probe_device; vmxnet3_ethtool.c, vmxnet3_set_rss",
+    ),
+    row(
         "VMX-V7-001",
         Stated,
         Case,
@@ -112,11 +231,32 @@ pub const TABLE: &[Clause] = &[
         "linux vmxnet3_drv.c, vmxnet3_declare_features; vmxnet3_ethtool.c, vmxnet3_set_rss_hash_opt, which asks for what is not offered",
     ),
     row(
+        "VMX-V7-002",
+        Stated,
+        Case,
+        "with LARGE_BAR granted the doorbells at 0x1000, 0x1400 and 0x1800 work and those of the first page still do; without it only these",
+        "linux vmxnet3_drv.c, vmxnet3_probe_device; vmxnet3_xdp.c, vmxnet3_xdp_xmit_frame, which rings the first page always",
+    ),
+    row(
+        "VMX-V7-010",
+        Inferred,
+        Case,
+        "BAR0 has 16 MiB where LARGE_BAR can be granted and 4096 bytes elsewhere; behind the doorbells it reads 0 and ignores what is written",
+        "vmxnet3_defs.h, VMXNET3_LARGE_BAR0_REG_SIZE and VMXNET3_PT_REG_SIZE",
+    ),
+    row(
         "VMX-V7-003",
         Stated,
         Case,
         "PTCR0 has bit 31 set where no adapter is asked, and that bit is never granted",
         "linux vmxnet3_drv.c, vmxnet3_check_ptcapability; dpdk vmxnet3_ethdev.c, eth_vmxnet3_setup_capabilities",
+    ),
+    row(
+        "VMX-V7-005",
+        Stated,
+        Case,
+        "from version 7 ext1 with om 2 or 3 asks for an offload of what a tunnel carries; before, the bit means nothing",
+        "linux vmxnet3_drv.c, vmxnet3_tq_xmit, VMXNET3_VERSION_GE_7",
     ),
     row(
         "VMX-V7-006",

@@ -28,6 +28,11 @@ ids! {
     TX_018 = "VMX-TX-018";
     TX_020 = "VMX-TX-020";
     V3_002 = "VMX-V3-002";
+    V4_003 = "VMX-V4-003";
+    V4_006 = "VMX-V4-006";
+    V4_007 = "VMX-V4-007";
+    V4_008 = "VMX-V4-008";
+    V4_009 = "VMX-V4-009";
     RX_001 = "VMX-RX-001";
     RX_003 = "VMX-RX-003";
     RX_004 = "VMX-RX-004";
@@ -47,6 +52,10 @@ ids! {
     RX_019 = "VMX-RX-019";
     RSS_001 = "VMX-RSS-001";
     RSS_002 = "VMX-RSS-002";
+    LRO_001 = "VMX-LRO-001";
+    LRO_002 = "VMX-LRO-002";
+    LRO_003 = "VMX-LRO-003";
+    LRO_004 = "VMX-LRO-004";
     FLT_001 = "VMX-FLT-001";
     FLT_002 = "VMX-FLT-002";
     FLT_004 = "VMX-FLT-004";

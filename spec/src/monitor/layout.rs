@@ -5,11 +5,12 @@ use super::rss::Rss;
 use crate::event::GuestView;
 use crate::layout::{Bytes, Declared};
 use crate::vmxnet3::shared::{
-    CMD_INFO_OFFSET, CoalesceScheme, INTR_CONF_OFFSET, RSS_CONF_DESC_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
+    CMD_INFO_OFFSET, CoalesceScheme, INTR_CONF_EXT_OFFSET, INTR_CONF_OFFSET, IntrConfExt, RSS_CONF_DESC_OFFSET,
+    RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
 };
 use crate::vmxnet3::{
-    CELL_BYTES, Command, DriverShared, IntrConf, MAGIC, MAX_RX_QUEUES, MAX_TX_QUEUES, MiscConf, QUEUE_DESC_BYTES,
-    RssConf, RxFilterConf, RxQueueDesc, TxQueueDesc, VariableLenConf,
+    Bar0, CELL_BYTES, Command, DriverShared, IntrConf, MAGIC, MiscConf, QUEUE_DESC_BYTES, RssConf, RssFields,
+    RxFilterConf, RxQueueDesc, TxQueueDesc, VariableLenConf, Version, capability::LARGE_BAR,
 };
 
 /// Most cells of a ring that the monitors follow: an RX completion ring of the interface.
@@ -181,6 +182,8 @@ pub struct Rings {
     pub filter: Filter,
     /// Steering.
     pub rss: Rss,
+    /// GET_DCR0_REG told that the doorbells of the second page were granted.
+    large_bar: bool,
     dsal: u32,
     macl: u32,
     /// Lowest and highest address of any descriptor ring.
@@ -203,6 +206,22 @@ impl Rings {
     #[inline]
     pub fn may_post(&self, pa: u64, len: usize) -> bool {
         pa < self.span.1 && pa.saturating_add(len as u64) > self.span.0
+    }
+
+    /// The register that the guest meets at `offset` of BAR0, as far as it was seen to negotiate.
+    #[inline]
+    pub(super) fn bar0(&self, offset: u32) -> Option<Bar0> {
+        Bar0::reached(offset, self.version, self.large_bar)
+    }
+
+    /// Vectors of the version in force.
+    pub(super) fn vectors(&self) -> u8 {
+        Version::of(self.version).vectors
+    }
+
+    /// Capabilities were asked for through DCR0, or GET_DCR0_REG told of those that were granted.
+    pub(super) fn capable(&mut self, capabilities: u32, granted: bool) {
+        self.large_bar = capabilities & LARGE_BAR != 0 && (granted || self.large_bar);
     }
 
     pub(super) fn write_vrrs(&mut self, value: u32) {
@@ -260,11 +279,15 @@ impl Rings {
             return None;
         }
         let misc = at::<MiscConf>(memory, self.shared, DriverShared::LAYOUT.offset("devRead.misc"))?;
-        let intr = at::<IntrConf>(memory, self.shared, INTR_CONF_OFFSET)?;
-        let (tx, rx) = (usize::from(misc.num_tx_queues()), usize::from(misc.num_rx_queues()));
-        if tx == 0 || rx == 0 || tx > MAX_TX_QUEUES || rx > MAX_RX_QUEUES {
+        let (row, tx, rx) = (Version::of(self.version), misc.num_tx_queues(), misc.num_rx_queues());
+        if tx == 0 || rx == 0 || tx > row.tx_queues || rx > row.rx_queues {
             return None;
         }
+        let intr = match row.is_extended(tx, rx) {
+            true => at::<IntrConfExt>(memory, self.shared, INTR_CONF_EXT_OFFSET)?,
+            false => IntrConfExt::of(&at::<IntrConf>(memory, self.shared, INTR_CONF_OFFSET)?),
+        };
+        let (tx, rx) = (usize::from(tx), usize::from(rx));
         self.table = misc.queue_desc_pa();
         for q in 0..tx as u64 {
             let conf = at::<TxQueueDesc>(memory, self.table, q * QUEUE_DESC_BYTES)?.conf();
@@ -323,6 +346,10 @@ impl Rings {
                 }
             }
             Command::UpdateRssidt => self.rss.retable(self.conf(memory)),
+            Command::SetRssFields => match at::<RssFields>(memory, self.shared, CMD_INFO_OFFSET) {
+                Some(fields) => self.rss.asked(fields, self.version),
+                None => return false,
+            },
             Command::UpdateRxMode | Command::UpdateMacFilters | Command::UpdateVlanFilters => {
                 if let Some(conf) = at::<RxFilterConf>(memory, self.shared, RX_FILTER_OFFSET) {
                     self.filter.update(command, &conf, memory);

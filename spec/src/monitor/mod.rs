@@ -18,6 +18,7 @@ pub mod filter;
 mod ids;
 pub mod layout;
 mod ledger;
+mod merged;
 mod observer;
 pub mod posting;
 pub mod rss;
@@ -208,8 +209,11 @@ impl Judges {
                 rx.stop();
                 if reset { wake.reset() } else { wake.forget() }
             }
-            Observation::Changed => rx.changed(rings.features),
-            Observation::TxPosted { queue, posting } => tx.posted(queue, &posting, memory, ledger),
+            Observation::Changed => {
+                rx.steered(rings);
+                rx.changed(rings.features);
+            }
+            Observation::TxPosted { queue, posting } => tx.posted(queue, &posting, rings.version, memory, ledger),
             Observation::RxPosted { queue, ring, posting } => rx.posted(queue, ring, posting, memory),
             Observation::Rung { queue } => tx.rung(queue),
             Observation::Sent { queue, frame } => tx.sent(queue, frame, ledger),

@@ -8,7 +8,7 @@ use crate::event::{Bar, Effect, GuestView, Stimulus, Tap};
 use crate::layout::Bytes;
 use crate::vmxnet3::command::ecr;
 use crate::vmxnet3::shared::{CoalesceScheme, ECR_OFFSET};
-use crate::vmxnet3::{Bar0, Bar1, Command};
+use crate::vmxnet3::{Bar0, Bar1, Command, RssFields};
 
 /// What judges judge.
 #[derive(Clone, Copy, Debug)]
@@ -213,6 +213,9 @@ impl Judges {
             }
             Command::QuiesceDev | Command::ResetDev => {
                 let reset = command == Command::ResetDev;
+                if reset {
+                    self.rings.rss.reset();
+                }
                 if self.rings.live() {
                     self.rings.phase = Phase::Stopping;
                 } else if reset || self.rings.phase == Phase::Unknown {
@@ -238,7 +241,7 @@ impl Judges {
 
     fn wrote(&mut self, bar: Bar, offset: u32, value: u32, memory: &dyn GuestView) {
         match bar {
-            Bar::Bar0 => match Bar0::decode(offset) {
+            Bar::Bar0 => match self.rings.bar0(offset) {
                 Some(Bar0::Imr(vector)) => self.judge(Observation::Imr { vector, value }, memory),
                 Some(Bar0::TxProd(q)) if self.rings.live() && usize::from(q) < self.rings.tx.len() => {
                     self.scan_tx(usize::from(q), memory);
@@ -254,6 +257,7 @@ impl Judges {
             },
             Bar::Bar1 => match Bar1::decode(offset) {
                 Some(Bar1::Vrrs) => self.rings.write_vrrs(value),
+                Some(Bar1::Dcr(0)) => self.rings.capable(value, false),
                 Some(Bar1::Dsal) => self.rings.write_dsal(value),
                 Some(Bar1::Dsah) => {
                     let was = self.rings.phase;
@@ -284,7 +288,7 @@ impl Judges {
     fn read(&mut self, bar: Bar, offset: u32, value: u32, memory: &dyn GuestView) {
         match bar {
             Bar::Bar0 if self.eyes == Eyes::Isolation => {}
-            Bar::Bar0 => self.wake.read_bar0(offset, value, &mut self.ledger),
+            Bar::Bar0 => self.wake.read_bar0(offset, value, &self.rings, &mut self.ledger),
             Bar::Bar1 => match Bar1::decode(offset) {
                 Some(Bar1::Cmd) => match Command::from(self.last_command) {
                     Command::ActivateDev if self.rings.phase == Phase::Starting => {
@@ -293,6 +297,10 @@ impl Judges {
                             self.observe(Observation::Stopped { reset: false }, memory);
                         }
                     }
+                    Command::GetRssFields if self.rings.rss.told(RssFields(value), self.rings.version) => {
+                        self.observe(Observation::Changed, memory);
+                    }
+                    Command::GetDcr0Reg => self.rings.capable(value, true),
                     Command::GetLink => {
                         self.carrier = if value & 1 == 1 { Link::Up } else { Link::Doubtful };
                         if self.ecr & (ecr::RQERR | ecr::TQERR) == 0 {
@@ -425,6 +433,7 @@ impl Tap for Judges {
                 if self.eyes != Eyes::Isolation {
                     self.observe(Observation::Idle, memory);
                 }
+                self.rings.rss.settled();
                 self.quiet = true;
             }
         }

@@ -3,21 +3,26 @@
 
 use super::filter::{TAG, Verdict};
 use super::ids::{
-    CFG_001, CMP_001, CON_002, FLT_001, FLT_004, FLT_005, ORD_001, RSS_001, RSS_002, RX_003, RX_004, RX_005, RX_006,
-    RX_007, RX_008, RX_009, RX_010, RX_011, RX_013, RX_015, RX_016, RX_017, RX_018, RX_019, V3_002, WAK_001,
+    CFG_001, CMP_001, CON_002, FLT_001, FLT_004, FLT_005, LRO_001, LRO_002, LRO_003, ORD_001, RSS_001, RSS_002, RX_003,
+    RX_004, RX_005, RX_006, RX_007, RX_008, RX_009, RX_010, RX_011, RX_013, RX_015, RX_016, RX_017, RX_018, RX_019,
+    V3_002, V4_003, WAK_001,
 };
 use super::layout::{Cursor, Rings};
 use super::ledger::{Ledger, What};
+use super::merged::{Packet, Told};
 use super::posting::RxPosting;
 use super::tx::class;
-use super::wire::{Ip, TCP, UDP};
+use super::wire::{Ip, TCP, Tunnel, UDP};
 use crate::event::GuestView;
 use crate::vmxnet3::command::feature;
+use crate::vmxnet3::rx::ext1;
 use crate::vmxnet3::{MIN_FRAME, RxCompDesc, rx};
 use std::collections::VecDeque;
 
 /// Most frames remembered as waiting; the oldest are given up beyond it.
 const WAITING: usize = 4096;
+/// From this version on completions may tell of headers in a tunnel.
+const INNER_SINCE: u8 = 4;
 /// Most buffers of a ring; a guest that posts more reuses descriptors, which no driver does.
 const MOST: usize = 8192;
 /// An offered frame must arrive only while fewer than this many wait: the smallest ingress FIFO of any profile.
@@ -42,12 +47,21 @@ struct Offer {
     verdict: Verdict,
     /// The queue it belongs to.
     queue: u8,
+    /// The queue it may come to where what is hashed changes meanwhile.
+    other: u8,
     /// It must arrive before the next idle point.
     obliged: bool,
     state: State,
     offered_at: u64,
     /// Switches before it was offered.
     switches: u32,
+}
+
+impl Offer {
+    /// Whether it may be delivered to queue `q`.
+    fn comes_to(&self, q: u8) -> bool {
+        self.queue == q || self.other == q
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +85,8 @@ pub(super) struct Seen {
 pub struct Totals {
     /// Frames by destination: unicast, multicast, broadcast.
     pub frames: [u64; 3],
+    /// Packets delivered that were merged of several.
+    pub merged: u64,
     /// Packets delivered with `err`.
     pub errors: u64,
     /// Accepted frames that were certainly dropped.
@@ -83,6 +99,8 @@ pub struct Totals {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Open {
     buffers: u32,
+    /// It was merged, as its first completion says.
+    merged: Option<Told>,
     /// Where its bytes lie: address and length.
     pieces: Vec<(u64, u32)>,
     /// Something about it was already found wrong: its content says nothing.
@@ -107,6 +125,8 @@ pub(super) struct Judge {
     offers: VecDeque<Offer>,
     pool: Vec<Vec<u8>>,
     scratch: Vec<u8>,
+    /// Frames that a merged packet was cut into.
+    cuts: Vec<usize>,
     /// The configuration changed since the last idle point: frames may meet the old or the new one.
     unsettled: bool,
     /// Features that some, and that all, frames since the last idle point may have met.
@@ -121,8 +141,17 @@ impl Judge {
         self.queues.resize_with(rings.rx.len(), Queue::default);
         self.unsettled = false;
         self.features = (rings.features, rings.features);
+        self.steered(rings);
+    }
+
+    /// What is hashed may have changed: frames under way may come to either queue.
+    pub fn steered(&mut self, rings: &Rings) {
         for offer in &mut self.offers {
-            offer.queue = rings.rss.queue(&offer.frame, rings.rx.len());
+            let old = offer.queue;
+            [offer.queue, offer.other] = rings.rss.queues(&offer.frame, rings.rx.len());
+            if offer.other == offer.queue {
+                offer.other = old;
+            }
         }
     }
 
@@ -167,7 +196,7 @@ impl Judge {
         if frame.len() < 14 {
             verdict = Verdict::Maybe;
         }
-        let queue = rings.rss.queue(frame, self.queues.len());
+        let [queue, other] = rings.rss.queues(frame, self.queues.len());
         let fits = frame.len() <= rings.mtu as usize + 18 && frame.len() >= 14;
         let waiting = self.offers.iter().filter(|o| o.state == State::Waiting && !matches!(o.verdict, Verdict::No(_)));
         let (mut count, mut longest) = (1, frame.len().max(MIN_FRAME));
@@ -176,9 +205,12 @@ impl Judge {
             longest = longest.max(offer.frame.len());
         }
         let obliged = fits
+            && queue == other
             && matches!(verdict, Verdict::Yes(_))
             && count <= SURE
-            && self.queues.get(usize::from(queue)).is_some_and(|q| q.has_room(count, longest, rings.max_rx_sg));
+            && self.queues.get(usize::from(queue)).is_some_and(|q| q.has_room(count, longest, rings.max_rx_sg))
+            // What is merged takes other buffers than its frames alone would: then only a HEAD for each is sure.
+            && (self.features.0 & feature::LRO == 0 || self.queues[usize::from(queue)].has_heads(count, longest));
         let mut own = self.pool.pop().unwrap_or_default();
         own.clear();
         own.extend_from_slice(frame);
@@ -186,7 +218,7 @@ impl Judge {
             self.forget_oldest();
         }
         let (state, switches) = (State::Waiting, self.switches);
-        self.offers.push_back(Offer { frame: own, verdict, queue, obliged, state, offered_at: at, switches });
+        self.offers.push_back(Offer { frame: own, verdict, queue, other, obliged, state, offered_at: at, switches });
     }
 
     /// A frame was dropped outside the device, on purpose.
@@ -226,7 +258,7 @@ impl Judge {
 
     /// Frames that wait and might be counted as dropped by now.
     pub fn pending(&self, q: usize) -> u64 {
-        let mine = |o: &&Offer| usize::from(o.queue) == q && o.state != State::Delivered;
+        let mine = |o: &&Offer| (usize::from(o.queue) == q || usize::from(o.other) == q) && o.state != State::Delivered;
         self.offers.iter().filter(mine).filter(|o| !matches!(o.verdict, Verdict::No(_))).count() as u64
     }
 
@@ -266,12 +298,21 @@ impl Judge {
             queue.open.buffers = 0;
             queue.open.pieces.clear();
             queue.open.spoilt = false;
+            queue.open.merged = Told::of(c);
         }
+        let merged = queue.open.merged.filter(|_| c.sop());
         ledger.check(RX_013, !c.err() || c.eop(), || bad);
         ledger.check(RX_015, c.eop() || !c.ts(), || bad);
-        ledger.check(RX_017, c.csum() == 0, || bad);
-        ledger.check(RX_018, c.kind() == rx::RXCOMP && (!c.eop() || c.err() || c.fcs()), || bad);
-        if c.ext1() != 0 || c.ext2() {
+        ledger.check(RX_017, c.csum() == 0 || merged.is_some(), || bad);
+        if let Some(told) = merged {
+            let asked = self.features.0 & feature::LRO != 0 && rings.version >= rx::MERGES_SINCE;
+            ledger.check(LRO_001, asked, || bad);
+            ledger.check(LRO_002, told.segments > 0, || bad);
+            ledger.check(LRO_003, !c.eop() || c.rss_type() == 0, || bad);
+        }
+        ledger.check(RX_018, (c.kind() == rx::RXCOMP || merged.is_some()) && (!c.eop() || c.err() || c.fcs()), || bad);
+        let inner = c.eop() && !c.err() && c.ext1() == ext1::HDR_INNER;
+        if (c.ext1() != 0 && !inner) || c.ext2() {
             ledger.violated(CMP_001, bad);
         }
         let len = u32::from(c.len());
@@ -322,9 +363,22 @@ impl Judge {
             }
         }
         let spoilt = queue.open.spoilt;
-        queue.totals.frames[class(&self.scratch)] += 1;
-        self.flags(c, bad, ledger);
-        self.delivered(id, c, spoilt, bad, rings, ledger);
+        let merged = queue.open.merged;
+        queue.totals.frames[class(&self.scratch)] += merged.map_or(1, |told| u64::from(told.segments));
+        queue.totals.merged += u64::from(merged.is_some());
+        if inner {
+            self.inner(c, rings.version, bad, ledger);
+        } else {
+            self.flags(c, bad, ledger);
+        }
+        match merged {
+            None => self.delivered(id, c, spoilt, bad, rings, ledger),
+            Some(told) => {
+                let vouched = c.tcp() && !c.cnc() && c.tuc() && (c.ipc() || !c.v4()) && !c.frg();
+                ledger.check(LRO_003, vouched, || bad);
+                self.delivered_merged(id, c, told, bad, rings, ledger);
+            }
+        }
     }
 
     /// Finds the frame that was delivered.
@@ -334,9 +388,9 @@ impl Judge {
         ledger.premise(RX_009);
         ledger.premise(RSS_001);
         let got = &self.scratch;
-        let mine = |o: &Offer| o.queue == q && o.state != State::Delivered;
+        let mine = |o: &Offer| o.comes_to(q) && o.state != State::Delivered;
         // Frames can be equal byte for byte: one that is still due comes before one that was passed.
-        let find = |state| self.offers.iter().position(|o| o.queue == q && o.state == state && same(&o.frame, got, c));
+        let find = |state| self.offers.iter().position(|o| o.comes_to(q) && o.state == state && same(&o.frame, got, c));
         let found = find(State::Waiting).or_else(|| find(State::Passed));
         let Some(at) = found else {
             if spoilt {
@@ -364,6 +418,67 @@ impl Judge {
         if late {
             ledger.violated(ORD_001, What::OutOfOrder { queue: q, first: at as u32 });
         }
+        self.arrived(at, q, rings, ledger);
+        self.described(at, c, true, bad, rings, ledger);
+        if !late {
+            self.pass(at, q);
+        }
+        self.trim();
+    }
+
+    /// Finds the frames that a merged packet was made of. Frames of other streams between them may come later: no source says that
+    /// LRO keeps the order between streams.
+    fn delivered_merged(&mut self, q: u8, c: RxCompDesc, told: Told, bad: What, rings: &Rings, ledger: &mut Ledger) {
+        ledger.premise(CON_002);
+        ledger.premise(ORD_001);
+        if c.ts() && self.scratch.len() >= 12 {
+            let [high, low] = c.tci().to_be_bytes();
+            self.scratch.splice(12..12, [TAG[0], TAG[1], high, low]);
+        }
+        self.cuts.clear();
+        let mut even = true;
+        let whole = Packet::of(&self.scratch).is_some_and(|mut packet| {
+            for (at, offer) in self.offers.iter().enumerate() {
+                if packet.is_cut_up() {
+                    break;
+                }
+                let mine = offer.queue == q && offer.state == State::Waiting;
+                let Some(bytes) = Some(offer).filter(|_| mine).and_then(|offer| packet.cut(&offer.frame)) else {
+                    continue;
+                };
+                self.cuts.push(at);
+                even &= told.mss == 0
+                    || bytes == usize::from(told.mss)
+                    || (packet.is_cut_up() && bytes < usize::from(told.mss));
+            }
+            packet.is_cut_up()
+        });
+        if !whole || self.cuts.is_empty() {
+            return ledger.violated(CON_002, What::NotOffered { queue: q, len: self.scratch.len() });
+        }
+        ledger.check(LRO_002, even && self.cuts.len() == usize::from(told.segments), || bad);
+        let cuts = core::mem::take(&mut self.cuts);
+        for &at in &cuts {
+            self.arrived(at, q, rings, ledger);
+        }
+        let first = cuts[0];
+        self.described(first, c, !c.sop(), bad, rings, ledger);
+        self.pass(first, q);
+        self.cuts = cuts;
+        self.trim();
+    }
+
+    /// What was offered before `at` and did not arrive will not arrive in its turn.
+    fn pass(&mut self, at: usize, q: u8) {
+        for earlier in self.offers.range_mut(..at) {
+            if earlier.queue == q && earlier.state == State::Waiting {
+                earlier.state = State::Passed;
+            }
+        }
+    }
+
+    /// An offered frame was delivered: whether the filter lets it.
+    fn arrived(&mut self, at: usize, q: u8, rings: &Rings, ledger: &mut Ledger) {
         let offer = &mut self.offers[at];
         offer.state = State::Delivered;
         match offer.verdict {
@@ -384,24 +499,34 @@ impl Judge {
             }
             Verdict::Maybe => {}
         }
+    }
+
+    /// Whether tag and hash of the last completion are those of the frame offered at `at`. `hash`: its words for a hash mean one.
+    fn described(&self, at: usize, c: RxCompDesc, hash: bool, bad: What, rings: &Rings, ledger: &mut Ledger) {
+        let offer = &self.offers[at];
         let tagged = offer.frame.get(12..14) == Some(&TAG[..]) && offer.frame.len() >= 18;
         if tagged || c.ts() {
             let holds =
                 if c.ts() { self.features.0 & feature::RXVLAN != 0 } else { self.features.1 & feature::RXVLAN == 0 };
             ledger.check(RX_015, holds, || bad);
         }
-        if c.rss_type() != 0 || (rings.rss.is_on() && c.rss_hash() != 0) {
-            let right = rings.rss.hash(&offer.frame) == Some((c.rss_hash(), c.rss_type()));
+        if hash && (c.rss_type() != 0 || (rings.rss.is_on() && c.rss_hash() != 0)) {
+            let right = rings.rss.hashes(&offer.frame).contains(&Some((c.rss_hash(), c.rss_type())));
             ledger.check(RSS_002, right, || bad);
         }
-        if at > 0 && !late {
-            for earlier in self.offers.range_mut(..at) {
-                if earlier.queue == q && earlier.state == State::Waiting {
-                    earlier.state = State::Passed;
-                }
-            }
-        }
-        self.trim();
+    }
+
+    /// Whether what the completion says of headers in a tunnel is so: a driver trusts both levels then.
+    fn inner(&self, c: RxCompDesc, version: u8, bad: What, ledger: &mut Ledger) {
+        const ASKED: u64 = feature::RXCSUM | feature::RXINNEROFLD;
+        let frame = &self.scratch[..];
+        let asked = self.features.0 & ASKED == ASKED && version >= INNER_SINCE;
+        let tunnel = Tunnel::parse_headers(frame).filter(|tunnel| tunnel.is_right(frame));
+        let right = tunnel.is_some_and(|Tunnel { inner, .. }| {
+            let family = c.v4() != inner.v6 && c.v6() == inner.v6 && (c.ipc() || inner.v6);
+            family && c.tcp() == (inner.protocol == TCP) && c.udp() == (inner.protocol == UDP)
+        });
+        ledger.check(V4_003, asked && right && !c.cnc() && c.tuc() && !c.frg(), || bad);
     }
 
     /// Whether what the completion says of checksums is so.
@@ -493,6 +618,13 @@ impl Queue {
     fn fits_other(&self, ring: usize, index: u32, len: u32, sop: bool, snooped: bool) -> bool {
         let next = self.posted[1 - ring].front();
         next.is_some_and(|b| b.posting.index == index && b.posting.body != sop && (!snooped || b.written >= len))
+    }
+
+    /// Whether there is a HEAD for each of `count` frames of `len` bytes that takes all of it.
+    fn has_heads(&self, count: usize, len: usize) -> bool {
+        let fits = |b: &&Buffer| !b.posting.body && b.mapped;
+        let mut heads = self.posted[0].iter().filter(fits).take(count);
+        heads.clone().count() == count && heads.all(|b| b.posting.len as usize >= len)
     }
 
     /// Whether `count` frames of `len` bytes surely find buffers.

@@ -1,6 +1,6 @@
 //! Statistics: what GET_STATS writes never falls and agrees with what was sent and received.
 
-use super::ids::{CNT_001, CON_001, CON_002, RX_012, STA_002, STA_003, TX_012};
+use super::ids::{CNT_001, CON_001, CON_002, LRO_004, RX_012, STA_002, STA_003, TX_012};
 use super::layout::Rings;
 use super::ledger::{Ledger, What};
 use super::{rx, tx};
@@ -96,6 +96,12 @@ fn transmit(queue: u8, block: &Block, totals: &tx::Totals, ledger: &mut Ledger) 
 
 fn receive(queue: u8, block: &Block, totals: &rx::Totals, pending: u64, ledger: &mut Ledger) {
     classes(queue, block, &totals.frames, ledger);
+    if totals.merged > 0 {
+        ledger.premise(LRO_004);
+        if let Some(what) = between(block[0], queue, 0, totals.merged, totals.merged) {
+            ledger.violated(LRO_004, what);
+        }
+    }
     ledger.premise(CON_002);
     let dropped = block[8].saturating_add(block[9]);
     if totals.lost > 0 {

@@ -2,7 +2,7 @@
 
 use super::ids::{
     CMP_001, CON_001, ORD_001, TX_001, TX_002, TX_008, TX_009, TX_010, TX_012, TX_014, TX_015, TX_016, TX_017, TX_018,
-    TX_020, WAK_001,
+    TX_020, V4_006, V4_007, V4_008, V4_009, WAK_001,
 };
 use super::layout::{Cursor, TxQueue};
 use super::ledger::{Ledger, What};
@@ -122,8 +122,8 @@ impl Judge {
         self.queues.clear();
     }
 
-    /// A packet was handed over.
-    pub fn posted(&mut self, q: usize, posting: &TxPosting<'_>, memory: &dyn GuestView, ledger: &Ledger) {
+    /// A packet was handed over, while `version` was in force.
+    pub fn posted(&mut self, q: usize, posting: &TxPosting<'_>, version: u8, memory: &dyn GuestView, ledger: &Ledger) {
         let queue = &mut self.queues[q];
         let mut packet = self.pool.pop().unwrap_or_else(|| Packet {
             head: TxDesc(0),
@@ -151,7 +151,8 @@ impl Judge {
                 _ => mapped = false,
             }
         }
-        (packet.plan, packet.fate) = wire::plan(&posting.head, posting.pieces.len(), &packet.bytes, mapped);
+        let given = wire::Given { descs: posting.pieces.len(), mapped, version };
+        (packet.plan, packet.fate) = wire::plan(&posting.head, given, &packet.bytes);
         if self.doubtful && packet.fate == Fate::Send {
             packet.fate = Fate::May;
         }
@@ -213,7 +214,7 @@ impl Judge {
             match packet.plan.check(&packet.head, &packet.bytes, packet.sent, frame, spare) {
                 Ok(()) => {
                     premises(packet, ledger);
-                    queue.totals.segments += u64::from(matches!(packet.plan, Plan::Tso { .. }));
+                    queue.totals.segments += u64::from(packet.plan.cuts());
                     packet.sent += 1;
                     if packet.number < queue.newest {
                         ledger.violated(ORD_001, What::OutOfOrder { queue: q, first: packet.first });
@@ -345,6 +346,15 @@ fn premises(packet: &Packet, ledger: &mut Ledger) {
         Plan::Tso { .. } => {
             ledger.premise(TX_017);
             ledger.premise(TX_018);
+        }
+        Plan::InnerCsum { .. } => {
+            ledger.premise(V4_006);
+            ledger.premise(V4_009);
+        }
+        Plan::InnerTso { .. } => {
+            ledger.premise(V4_007);
+            ledger.premise(V4_008);
+            ledger.premise(V4_009);
         }
     }
 }

@@ -186,12 +186,12 @@ impl Judge {
     }
 
     /// The guest read a register of BAR0: writes before it have taken effect.
-    pub fn read_bar0(&mut self, offset: u32, value: u32, ledger: &mut Ledger) {
+    pub fn read_bar0(&mut self, offset: u32, value: u32, rings: &Rings, ledger: &mut Ledger) {
         self.vectors.iter_mut().for_each(Vector::settle);
         if self.blind {
             return;
         }
-        let Some(Bar0::Imr(i)) = Bar0::decode(offset) else { return };
+        let Some(Bar0::Imr(i)) = rings.bar0(offset) else { return };
         if let Some(v) = self.vectors.get_mut(usize::from(i)) {
             let read = Mask::written(value);
             if v.mask == Mask::Unsure {
@@ -212,7 +212,8 @@ impl Judge {
         ledger.premise(INT_001);
         ledger.premise(INT_002);
         let what = What::Raised { vector: index };
-        let Some(v) = self.vectors.get_mut(usize::from(index)) else {
+        let known = index < u16::from(rings.vectors());
+        let Some(v) = self.vectors.get_mut(usize::from(index)).filter(|_| known) else {
             return ledger.violated(INT_001, what);
         };
         self.busy = true;
@@ -384,10 +385,10 @@ mod tests {
             let mut judge = Judge::default();
             assert!(broken(&mut judge, &[0, 0], 1).is_empty());
             let mut ledger = Ledger::default();
-            judge.read_bar0(Bar0::Imr(0).offset(), read, &mut ledger);
-            judge.read_bar0(Bar0::Imr(0).offset(), read, &mut ledger);
+            judge.read_bar0(Bar0::Imr(0).offset(), read, &Rings::default(), &mut ledger);
+            judge.read_bar0(Bar0::Imr(0).offset(), read, &Rings::default(), &mut ledger);
             assert!(ledger.violations.is_empty());
-            judge.read_bar0(Bar0::Imr(0).offset(), 1 - read, &mut ledger);
+            judge.read_bar0(Bar0::Imr(0).offset(), 1 - read, &Rings::default(), &mut ledger);
             assert!(!ledger.violations.is_empty());
         }
     }

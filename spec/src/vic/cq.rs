@@ -6,7 +6,7 @@ crate::registers! {
     /// Source: linux vnic_cq.h, struct vnic_cq_ctrl.
     pub enum CqReg in 0x80 = "CQ" {
         /// Bus address of the completion ring, 64 bits.
-        0x00 => RingBase = "ring_base": Rw, reset 0;
+        0x00 => RingBase = "ring_base": Rw, width 64, reset 0;
         /// Entries.
         0x08 => RingSize = "ring_size": Rw, reset 0;
         /// 1 stops the device where `cq_head` would be overrun; drivers write 0.
@@ -28,7 +28,7 @@ crate::registers! {
         /// Interrupt block.
         0x50 => InterruptOffset = "interrupt_offset": Rw, reset 0;
         /// Where messages go, 64 bits.
-        0x58 => CqMessageAddr = "cq_message_addr": Rw, reset 0;
+        0x58 => CqMessageAddr = "cq_message_addr": Rw, width 64, reset 0;
     }
     gaps { 0x60..0x80 }
 }

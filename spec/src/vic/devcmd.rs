@@ -10,7 +10,7 @@ crate::registers! {
         /// A write starts the command.
         0x04 => Cmd = "cmd": Rw, size 4, reset 0;
         /// Arguments, 64 bits each.
-        0x08[15; 8] => Arg(u8) = "args": Rw, reset 0;
+        0x08[15; 8] => Arg(u8) = "args": Rw, width 64, reset 0;
     }
     gaps {}
 }
@@ -64,7 +64,7 @@ crate::codes! {
         14 => VlanAdd = "CMD_VLAN_ADD";
         /// Refuses a VLAN: a0 VID.
         15 => VlanDel = "CMD_VLAN_DEL";
-        /// NIC configuration: a0 [`NicCfg`].
+        /// NIC configuration: a0 [`NicCfg`], a1 [`UptCfg`].
         16 => NicCfg = "CMD_NIC_CFG";
         /// Loads the hash key: a0 address, a1 64.
         17 => RssKey = "CMD_RSS_KEY";
@@ -153,26 +153,34 @@ crate::codes! {
     }
 }
 
-/// Bits of the status word. Source: linux vnic_devcmd.h, enum vnic_devcmd_status.
-pub mod status {
-    /// A command is under way.
-    pub const BUSY: u32 = 1 << 0;
-    /// The last command failed.
-    pub const ERROR: u32 = 1 << 1;
+crate::constants! {
+    /// Bits of the status word.
+    ///
+    /// Source: linux vnic_devcmd.h, enum vnic_devcmd_status.
+    pub mod status: u32 = "STAT" {
+        /// A command is under way.
+        BUSY = 1 << 0;
+        /// The last command failed.
+        ERROR = 1 << 1;
+    }
 }
 
-/// Bits of PACKET_FILTER's argument 0. Source: linux vnic_devcmd.h, CMD_PFILTER_*.
-pub mod packet_filter {
-    /// Unicast to an added address.
-    pub const DIRECTED: u64 = 1 << 0;
-    /// Multicast to an added address.
-    pub const MULTICAST: u64 = 1 << 1;
-    /// Broadcast.
-    pub const BROADCAST: u64 = 1 << 2;
-    /// Everything.
-    pub const PROMISCUOUS: u64 = 1 << 3;
-    /// All multicast.
-    pub const ALL_MULTICAST: u64 = 1 << 4;
+crate::constants! {
+    /// Bits of PACKET_FILTER's argument 0.
+    ///
+    /// Source: linux vnic_devcmd.h, CMD_PFILTER_*.
+    pub mod packet_filter: u64 = "CMD_PFILTER" {
+        /// Unicast to an added address.
+        DIRECTED = 1 << 0;
+        /// Multicast to an added address.
+        MULTICAST = 1 << 1;
+        /// Broadcast.
+        BROADCAST = 1 << 2;
+        /// Everything.
+        PROMISCUOUS = 1 << 3;
+        /// All multicast.
+        ALL_MULTICAST = 1 << 4;
+    }
 }
 
 crate::layout! {
@@ -198,25 +206,58 @@ crate::layout! {
         /// Report verified checksums on ingress: our choice (open).
         [25] upt_rx_checksum, set_upt_rx_checksum: bool;
         /// Named by no source.
-        [31:26] rsvd, set_rsvd: u8;
+        [29:26] rsvd, set_rsvd: u8;
+        /// Merge segments of TCP on ingress: our choice (open).
+        [30] upt_lro, set_upt_lro: bool;
+        /// Named by no source.
+        [31] rsvd1, set_rsvd1: bool;
     }
 }
 
-/// Bits of `NicCfg.rss_hash_type`. Source: linux vnic_nic.h, NIC_CFG_RSS_HASH_TYPE_*.
-pub mod nic_hash {
-    /// IPv4 addresses.
-    pub const IPV4: u8 = 1 << 1;
-    /// TCP over IPv4.
-    pub const TCP_IPV4: u8 = 1 << 2;
-    /// IPv6 addresses.
-    pub const IPV6: u8 = 1 << 3;
-    /// TCP over IPv6.
-    pub const TCP_IPV6: u8 = 1 << 4;
+crate::layout! {
+    /// NIC_CFG's argument 1, which no native driver writes: what of VMXNET3 the adapter goes by. Ours (open).
+    pub struct UptCfg(u32) = "upt_cfg" {
+        /// Interface version of the guest's driver, 1 to 9: what its TX descriptors may ask for. 0 knows no tunnels.
+        [3:0] version, set_version: u8;
+        /// Report verified checksums of what a tunnel carries.
+        [4] rx_inner, set_rx_inner: bool;
+        /// Hash over the SPI of ESP in IPv4: NIC_CFG names no hash type for it.
+        [5] esp_ipv4, set_esp_ipv4: bool;
+        /// Hash over the SPI of ESP in IPv6.
+        [6] esp_ipv6, set_esp_ipv6: bool;
+        /// Reserved, zero.
+        [31:7] rsvd, set_rsvd: u32;
+    }
 }
 
-/// Bytes of the RSS_KEY buffer: four groups of ten key bytes and six of padding. Source: linux vnic_rss.h, union vnic_rss_key.
-pub const RSS_KEY_BYTES: usize = 64;
-/// Bytes of the RSS_CPU buffer: 32 groups of four entries and four of padding. Source: linux vnic_rss.h, union vnic_rss_cpu.
-pub const RSS_CPU_BYTES: usize = 256;
-/// Exact MAC filters an adapter holds. Source: DPDK drivers/net/enic, ENIC_UNICAST_PERFECT_FILTERS.
-pub const MAC_FILTERS: usize = 64;
+crate::constants! {
+    /// Bits of `NicCfg.rss_hash_type`.
+    ///
+    /// Source: linux vnic_nic.h, NIC_CFG_RSS_HASH_TYPE_*.
+    pub mod nic_hash: u8 = "NIC_CFG_RSS_HASH_TYPE" {
+        /// UDP over IPv4.
+        UDP_IPV4 = 1 << 0;
+        /// IPv4 addresses.
+        IPV4 = 1 << 1;
+        /// TCP over IPv4.
+        TCP_IPV4 = 1 << 2;
+        /// IPv6 addresses.
+        IPV6 = 1 << 3;
+        /// TCP over IPv6.
+        TCP_IPV6 = 1 << 4;
+        /// UDP over IPv6.
+        UDP_IPV6 = 1 << 7;
+    }
+}
+
+crate::constants! {
+    /// Sizes of what commands take.
+    pub const BUFFERS = "Commands" [
+        /// Bytes of the RSS_KEY buffer: four groups of ten key bytes and six of padding. Source: linux vnic_rss.h, union vnic_rss_key.
+        pub const RSS_KEY_BYTES: usize = 64, "VNIC_RSS_KEY_SIZE";
+        /// Bytes of the RSS_CPU buffer: 32 groups of four entries and four of padding. Source: linux vnic_rss.h, union vnic_rss_cpu.
+        pub const RSS_CPU_BYTES: usize = 256, "VNIC_RSS_CPU_SIZE";
+        /// Exact MAC filters an adapter holds. Source: DPDK drivers/net/enic, ENIC_UNICAST_PERFECT_FILTERS.
+        pub const MAC_FILTERS: usize = 64, "ENIC_UNICAST_PERFECT_FILTERS";
+    ]
+}

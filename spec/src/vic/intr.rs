@@ -39,5 +39,10 @@ crate::layout! {
     }
 }
 
-/// Nanoseconds of one coalescing tick. Source: linux vnic_dev.c, vnic_dev_intr_coal_timer_info_default (2 ticks in 3 microseconds).
-pub const TICK_NS: u64 = 1500;
+crate::constants! {
+    /// Unit of the coalescing timer, nanoseconds.
+    pub const TIMER = "Interrupt timer" [
+        /// Nanoseconds of one coalescing tick. Source: linux vnic_dev.c, vnic_dev_intr_coal_timer_info_default (2 ticks in 3 microseconds).
+        pub const TICK_NS: u64 = 1500, "VNIC_INTR_TICK_NS";
+    ]
+}

@@ -6,7 +6,7 @@ crate::registers! {
     /// Source: linux vnic_rq.h, struct vnic_rq_ctrl; data_ring and header_split: DPDK drivers/net/enic/base/vnic_rq.h.
     pub enum RqReg in 0x80 = "RQ" {
         /// Bus address of the descriptor ring, 64 bits, 512-aligned.
-        0x00 => RingBase = "ring_base": Rw, reset 0;
+        0x00 => RingBase = "ring_base": Rw, width 64, reset 0;
         /// Descriptors in the ring.
         0x08 => RingSize = "ring_size": Rw, reset 0;
         /// Index one past the last posted buffer.

@@ -4,7 +4,7 @@ crate::layout! {
     /// Counters of a whole vNIC, by STATS_DUMP.
     ///
     /// Source: linux vnic_stats.h, struct vnic_stats.
-    pub struct VnicStats([u8; 512]) = "vnic_stats" {
+    pub struct VnicStats([u8; 512]) = "vnic_stats", by Device {
         /// Frames sent.
         [0..8] tx_frames_ok, set_tx_frames_ok: u64;
         /// Unicast frames sent.
@@ -67,7 +67,7 @@ crate::layout! {
 crate::layout! {
     /// Counters of one queue pair, by QP_STATS_DUMP. No public source gives this layout: it is a choice of ours (open), shaped
     /// after the UPT1 statistics that the pass-through path has to answer.
-    pub struct QpStats([u8; 160]) = "qp_stats" {
+    pub struct QpStats([u8; 160]) = "qp_stats", by Device {
         /// Transmit side of the pair.
         [0..80] tx, set_tx: crate::vmxnet3::TxStats;
         /// Receive side of the pair.

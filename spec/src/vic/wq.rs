@@ -6,7 +6,7 @@ crate::registers! {
     /// Source: linux vnic_wq.h, struct vnic_wq_ctrl.
     pub enum WqReg in 0x80 = "WQ" {
         /// Bus address of the descriptor ring, 64 bits, 512-aligned.
-        0x00 => RingBase = "ring_base": Rw, reset 0;
+        0x00 => RingBase = "ring_base": Rw, width 64, reset 0;
         /// Descriptors in the ring.
         0x08 => RingSize = "ring_size": Rw, reset 0;
         /// Doorbell: index one past the last posted descriptor.

@@ -4,7 +4,7 @@ crate::layout! {
     /// Answer of GET_LINK. The unit of the speed is Mbit/s; at version 9 a speed below 10000 is in Gbit/s.
     ///
     /// Source: vmxnet3_defs.h, VMXNET3_LINK_UP; linux vmxnet3_drv.c, vmxnet3_check_link.
-    pub struct Link(u32) = "GET_LINK" {
+    pub struct Link(u32) = "GET_LINK", by Device {
         /// The link is up; a link that is down answers 0.
         [0] up, set_up: bool;
         /// Reserved, zero.
@@ -14,10 +14,15 @@ crate::layout! {
     }
 }
 
-/// Speeds below this many Mbit/s are told in Gbit/s at version 9. Source: linux vmxnet3_drv.c, vmxnet3_check_link.
-pub const SPEED_SPLIT: u16 = 10_000;
-/// From this version on the unit of a speed depends on it.
-pub const SPEED_UNIT_SINCE: u8 = 9;
+crate::constants! {
+    /// How a speed is told.
+    pub const SPEEDS = "Link speeds" [
+        /// Speeds below this many Mbit/s are told in Gbit/s at version 9. Source: linux vmxnet3_drv.c, vmxnet3_check_link.
+        pub const SPEED_SPLIT: u16 = 10_000, "VMXNET3_SPEED_SPLIT", since 9;
+        /// From this version on the unit of a speed depends on it.
+        pub const SPEED_UNIT_SINCE: u8 = 9, "VMXNET3_SPEED_UNIT_SINCE", since 9;
+    ]
+}
 
 impl Link {
     /// The word of a link of `word`, which has its speed in Mbit/s, as a driver of `version` is told it. Less than 1 Gbit/s cannot be
@@ -41,7 +46,7 @@ crate::layout! {
     /// Answer of GET_CONF_INTR.
     ///
     /// Source: vmxnet3_defs.h, VMXNET3_IT_* and VMXNET3_IMM_*.
-    pub struct ConfIntr(u32) = "GET_CONF_INTR" {
+    pub struct ConfIntr(u32) = "GET_CONF_INTR", by Device {
         /// 0 the driver's choice, 1 INTx, 2 MSI, 3 MSI-X.
         [1:0] kind, set_kind: u8 = "type";
         /// 0 the device masks, 1 the driver masks, 2 nobody does.
@@ -55,11 +60,11 @@ crate::layout! {
     /// Answer of GET_TXDATA_DESC_SIZE: bytes of an entry of the data rings.
     ///
     /// Source: linux vmxnet3_drv.c, vmxnet3_open; dpdk vmxnet3_ethdev.c, eth_vmxnet3_txdata_get.
-    pub struct DataSizes(u32) = "GET_TXDATA_DESC_SIZE" {
+    pub struct DataSizes(u32) = "GET_TXDATA_DESC_SIZE", by Device, since 3 {
         /// TX: a multiple of 64 from 128 to 2048; drivers take anything else for 128.
         [15:0] tx, set_tx: u16;
         /// RX, from version 9; a multiple of 64 up to 2048, or 0 for no ring. Linux takes it unchecked.
-        [31:16] rx, set_rx: u16;
+        [31:16] rx, set_rx: u16 = "rx", since 9;
     }
 }
 
@@ -67,7 +72,7 @@ crate::layout! {
     /// Answer of GET_MAX_QUEUES_CONF, from version 6. Linux takes an answer of 0, or with bit 31, for 8 of each.
     ///
     /// Source: linux vmxnet3_drv.c, vmxnet3_probe_device; dpdk vmxnet3_ethdev.c, vmxnet3_dev_info_get.
-    pub struct MaxQueues(u32) = "GET_MAX_QUEUES_CONF" {
+    pub struct MaxQueues(u32) = "GET_MAX_QUEUES_CONF", by Device, since 6 {
         /// Most TX queues, 1 to 32.
         [7:0] tx, set_tx: u8;
         /// Most RX queues, 1 to 32.
@@ -82,7 +87,7 @@ crate::layout! {
     /// cannot be said.
     ///
     /// Source: linux vmxnet3_drv.c, vmxnet3_open.
-    pub struct TimestampSizes(u32) = "GET_TSRING_DESC_SIZE" {
+    pub struct TimestampSizes(u32) = "GET_TSRING_DESC_SIZE", by Device, since 9 {
         /// TX: a multiple of 64, or 0 for no ring.
         [7:0] tx, set_tx: u8;
         /// Reserved, zero.
@@ -98,7 +103,7 @@ crate::layout! {
     /// Answer of GET_DISABLED_OFFLOADS, from version 9: what a driver leaves off.
     ///
     /// Source: linux vmxnet3_drv.c, vmxnet3_declare_features.
-    pub struct DisabledOffloads(u32) = "GET_DISABLED_OFFLOADS" {
+    pub struct DisabledOffloads(u32) = "GET_DISABLED_OFFLOADS", by Device, since 9 {
         /// TCP segmentation.
         [0] tso, set_tso: bool = "TSO";
         /// Merging of received segments.

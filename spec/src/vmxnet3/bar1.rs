@@ -24,9 +24,9 @@ crate::registers! {
         /// Event cause: writing a one clears that event in the driver-shared area.
         0x40 => Ecr = "ECR": W1c, reset 0;
         /// Device capabilities, version 7: DCR0 reads as what can be granted, and takes what is wanted; the others are not used.
-        0x48[8; 8] => Dcr(u8) = "DCR": Rw, reset 0;
+        0x48[8; 8] => Dcr(u8) = "DCR": Rw, reset 0, since 7;
         /// Pass-through capabilities, version 7: PTCR0 reads as what the adapter can, or as `DCR_ERROR`; the others are not used.
-        0x88[6; 8] => Ptcr(u8) = "PTCR": Ro, reset 0;
+        0x88[6; 8] => Ptcr(u8) = "PTCR": Ro, reset 0, since 7;
         /// Wireless, named in headers, used by no driver.
         0xf00 => Wsal = "WSAL": Rw, reset 0;
         /// Wireless, named in headers, used by no driver.

@@ -5,7 +5,7 @@ crate::layout! {
     /// PTCR0 has the same bits, of the adapter.
     ///
     /// Source: vmxnet3_defs.h, VMXNET3_CAP_* and VMXNET3_DCR_ERROR; linux vmxnet3_drv.c, vmxnet3_probe_device.
-    pub struct Capabilities(u32) = "DCR0" {
+    pub struct Capabilities(u32) = "DCR0", by Both, since 7 {
         /// Hash over UDP ports.
         [0] udp_rss, set_udp_rss: bool = "UDP_RSS";
         /// Hash over the SPI of ESP in IPv4.
@@ -43,11 +43,11 @@ crate::layout! {
         /// Receive completions may name descriptors out of ring order.
         [17] ooorx_comp, set_ooorx_comp: bool = "OOORX_COMP";
         /// Packet steering of IPv6, version 8; used by no public driver.
-        [18] pkt_steering_ipv6, set_pkt_steering_ipv6: bool = "PKT_STEERING_IPV6";
+        [18] pkt_steering_ipv6, set_pkt_steering_ipv6: bool = "PKT_STEERING_IPV6", since 8;
         /// Reserved, zero.
         [30:19] rsvd, set_rsvd: u16;
         /// In PTCR0: no adapter is there to ask, and drivers take every capability of the device for permitted.
-        [31] dcr_error, set_dcr_error: bool = "DCR_ERROR";
+        [31] dcr_error, set_dcr_error: bool = "DCR_ERROR", by Device;
     }
 }
 
@@ -60,6 +60,9 @@ pub const OOORX_COMP: u32 = 1 << Capabilities::LAYOUT.low("OOORX_COMP");
 /// Every capability of tunnels: a driver that is granted none of them cuts tunnels itself, and yet leaves the inner checksum of each
 /// piece to the device, with `ext1`. Source: linux vmxnet3_drv.c, vmxnet3_declare_features, which keeps NETIF_F_HW_CSUM.
 pub const TUNNELS: u32 = 0xfc;
+
+/// From this version on there are DCR and PTCR. Source: linux vmxnet3_drv.c, vmxnet3_probe_device.
+pub const CAPABILITIES_SINCE: u8 = 7;
 
 /// What a driver that wants `wanted` is granted by a device that offers `offered`.
 ///

@@ -132,44 +132,56 @@ crate::codes! {
     }
 }
 
-/// Event bits of `DriverShared.ecr` and the ECR register. Source: vmxnet3_defs.h, VMXNET3_ECR_*.
-pub mod ecr {
-    /// An RX queue stopped.
-    pub const RQERR: u32 = 1 << 0;
-    /// A TX queue stopped.
-    pub const TQERR: u32 = 1 << 1;
-    /// Link up, down or a new speed.
-    pub const LINK: u32 = 1 << 2;
-    /// The device implementation changed.
-    pub const DIC: u32 = 1 << 3;
-    /// Debug.
-    pub const DEBUG: u32 = 1 << 4;
+crate::constants! {
+    /// Event bits of `DriverShared.ecr` and the ECR register.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_ECR_*.
+    pub mod ecr: u32 = "VMXNET3_ECR" {
+        /// An RX queue stopped.
+        RQERR = 1 << 0;
+        /// A TX queue stopped.
+        TQERR = 1 << 1;
+        /// Link up, down or a new speed.
+        LINK = 1 << 2;
+        /// The device implementation changed.
+        DIC = 1 << 3;
+        /// Debug.
+        DEBUG = 1 << 4;
+    }
 }
 
-/// Bits of `rxMode`. Source: vmxnet3_defs.h, VMXNET3_RXM_*.
-pub mod rx_mode {
-    /// Unicast to the current MAC.
-    pub const UCAST: u32 = 1 << 0;
-    /// Multicast in the table.
-    pub const MCAST: u32 = 1 << 1;
-    /// Broadcast.
-    pub const BCAST: u32 = 1 << 2;
-    /// All multicast.
-    pub const ALL_MULTI: u32 = 1 << 3;
-    /// Everything, VLAN filter included.
-    pub const PROMISC: u32 = 1 << 4;
+crate::constants! {
+    /// Bits of `rxMode`.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_RXM_*.
+    pub mod rx_mode: u32 = "VMXNET3_RXM" {
+        /// Unicast to the current MAC.
+        UCAST = 1 << 0;
+        /// Multicast in the table.
+        MCAST = 1 << 1;
+        /// Broadcast.
+        BCAST = 1 << 2;
+        /// All multicast.
+        ALL_MULTI = 1 << 3;
+        /// Everything, VLAN filter included.
+        PROMISC = 1 << 4;
+    }
 }
 
-/// Bits of `uptFeatures`. Source: upt1_defs.h, UPT1_F_*.
-pub mod feature {
-    /// Receive checksum verification.
-    pub const RXCSUM: u64 = 1 << 0;
-    /// Receive-side scaling.
-    pub const RSS: u64 = 1 << 1;
-    /// VLAN stripping.
-    pub const RXVLAN: u64 = 1 << 2;
-    /// Large receive offload.
-    pub const LRO: u64 = 1 << 3;
-    /// Inner-header offloads, version 4.
-    pub const RXINNEROFLD: u64 = 1 << 4;
+crate::constants! {
+    /// Bits of `uptFeatures`.
+    ///
+    /// Source: upt1_defs.h, UPT1_F_*.
+    pub mod feature: u64 = "UPT1_F" {
+        /// Receive checksum verification.
+        RXCSUM = 1 << 0;
+        /// Receive-side scaling.
+        RSS = 1 << 1;
+        /// VLAN stripping.
+        RXVLAN = 1 << 2;
+        /// Large receive offload.
+        LRO = 1 << 3;
+        /// Inner-header offloads, version 4.
+        RXINNEROFLD = 1 << 4, since 4;
+    }
 }

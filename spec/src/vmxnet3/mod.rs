@@ -5,9 +5,12 @@
 pub mod answer;
 pub mod bar0;
 pub mod bar1;
+pub mod call;
 pub mod capability;
 pub mod command;
+pub mod dev_read;
 pub mod lifecycle;
+pub mod limits;
 pub mod parameter;
 pub mod queue;
 pub mod rx;
@@ -15,11 +18,13 @@ pub mod shared;
 pub mod timestamp;
 pub mod tx;
 pub mod upt;
+pub mod values;
 
 pub use bar0::Bar0;
 pub use bar1::Bar1;
 pub use capability::Capabilities;
 pub use command::Command;
+pub use dev_read::{DsDevRead, DsDevReadExt};
 pub use lifecycle::Lifecycle;
 pub use parameter::RssFields;
 pub use queue::{QueueStatus, RxQueueConf, RxQueueCtrl, RxQueueDesc, TxQueueConf, TxQueueCtrl, TxQueueDesc};
@@ -28,38 +33,50 @@ pub use shared::{DriverShared, IntrConf, MiscConf, RssConf, RxFilterConf, Variab
 pub use tx::{TxCompDesc, TxDesc};
 pub use upt::{RxStats, TxStats};
 
-/// PCI vendor id of VMware. Source: vmxnet3_defs.h, PCI_VENDOR_ID_VMWARE.
-pub const VENDOR: u16 = 0x15ad;
-/// PCI device id of VMXNET3. Source: vmxnet3_defs.h, PCI_DEVICE_ID_VMWARE_VMXNET3.
-pub const DEVICE: u16 = 0x07b0;
-/// First word of `DriverShared`. Source: vmxnet3_defs.h, VMXNET3_REV1_MAGIC.
-pub const MAGIC: u32 = 0xbabe_fee1;
-/// Ring bases are multiples of this many bytes. Source: vmxnet3_defs.h, VMXNET3_RING_BA_ALIGN.
-pub const RING_BASE_ALIGN: u64 = 512;
-/// The queue table is aligned to this many bytes. Source: vmxnet3_defs.h, VMXNET3_QUEUE_DESC_ALIGN.
-pub const QUEUE_DESC_ALIGN: u64 = 128;
-/// Bytes of one descriptor or completion.
-pub const CELL_BYTES: u64 = 16;
-/// Bytes of one queue descriptor.
-pub const QUEUE_DESC_BYTES: u64 = 256;
-/// Bytes of the shared area that a device below version 6 may touch. Source: vmxnet3_defs.h, Vmxnet3_DriverShared up to cmdInfo.
-pub const SHARED_BYTES_V1: u64 = 720;
-/// Entries of data rings are a multiple of this many bytes, from version 3. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_SIZE_ALIGN.
-pub const DATA_ENTRY_STEP: u16 = 64;
-/// Smallest entry of a TX data ring, and its size below version 3, bytes. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_MIN_SIZE.
-pub const TX_DATA_ENTRY_MIN: u16 = 128;
-/// Largest entry of a data ring, bytes. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_MAX_SIZE, VMXNET3_RXDATA_DESC_MAX_SIZE.
-pub const DATA_ENTRY_MAX: u16 = 2048;
-/// Interrupt vectors below version 6. Source: vmxnet3_defs.h, VMXNET3_MAX_INTRS.
-pub const MAX_VECTORS: usize = 25;
-/// TX queues below version 6. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.
-pub const MAX_TX_QUEUES: usize = 8;
-/// RX queues below version 6 that Linux uses; the header allows 16. Source: vmxnet3_defs.h; linux vmxnet3_drv.c.
-pub const MAX_RX_QUEUES: usize = 8;
-/// What a device answers to GET_LINK on VMware: up, 10000 Mbit/s. Source: vmxnet3_defs.h, VMXNET3_LINK_UP.
-pub const LINK_UP: u32 = 0x2710_0001;
-/// Shortest frame delivered to a guest, bytes without FCS. Source: OpenBSD if_vmx.c, vmxnet3_rxintr.
-pub const MIN_FRAME: usize = 60;
+crate::constants! {
+    /// What a device and its driver agree on.
+    pub const NUMBERS = "Device" [
+        /// PCI vendor id of VMware. Source: vmxnet3_defs.h, PCI_VENDOR_ID_VMWARE.
+        pub const VENDOR: u16 = 0x15ad, "PCI_VENDOR_ID_VMWARE";
+        /// PCI device id of VMXNET3. Source: vmxnet3_defs.h, PCI_DEVICE_ID_VMWARE_VMXNET3.
+        pub const DEVICE: u16 = 0x07b0, "PCI_DEVICE_ID_VMWARE_VMXNET3";
+        /// First word of `DriverShared`. Source: vmxnet3_defs.h, VMXNET3_REV1_MAGIC.
+        pub const MAGIC: u32 = 0xbabe_fee1, "VMXNET3_REV1_MAGIC";
+        /// Ring bases are multiples of this many bytes. Source: vmxnet3_defs.h, VMXNET3_RING_BA_ALIGN.
+        pub const RING_BASE_ALIGN: u64 = 512, "VMXNET3_RING_BA_ALIGN";
+        /// The queue table is aligned to this many bytes. Source: vmxnet3_defs.h, VMXNET3_QUEUE_DESC_ALIGN.
+        pub const QUEUE_DESC_ALIGN: u64 = 128, "VMXNET3_QUEUE_DESC_ALIGN";
+        /// Bytes of one descriptor or completion.
+        pub const CELL_BYTES: u64 = 16, "VMXNET3_DESC_SIZE";
+        /// Bytes of one queue descriptor.
+        pub const QUEUE_DESC_BYTES: u64 = 256, "VMXNET3_QUEUE_DESC_SIZE";
+        /// Bytes of the shared area that a device below version 6 may touch. Source: vmxnet3_defs.h, Vmxnet3_DriverShared up to cmdInfo.
+        pub const SHARED_BYTES_V1: u64 = 720, "VMXNET3_SHARED_SIZE_V1";
+        /// Entries of data rings are a multiple of this many bytes, from version 3. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_SIZE_ALIGN.
+        pub const DATA_ENTRY_STEP: u16 = 64, "VMXNET3_TXDATA_DESC_SIZE_ALIGN", since 3;
+        /// Smallest entry of a TX data ring, and its size below version 3, bytes. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_MIN_SIZE.
+        pub const TX_DATA_ENTRY_MIN: u16 = 128, "VMXNET3_TXDATA_DESC_MIN_SIZE";
+        /// Largest entry of a data ring, bytes. Source: vmxnet3_defs.h, VMXNET3_TXDATA_DESC_MAX_SIZE, VMXNET3_RXDATA_DESC_MAX_SIZE.
+        pub const DATA_ENTRY_MAX: u16 = 2048, "VMXNET3_TXDATA_DESC_MAX_SIZE", since 3;
+        /// Interrupt vectors below version 6. Source: vmxnet3_defs.h, VMXNET3_MAX_INTRS.
+        pub const VECTORS_V1: usize = 25, "VMXNET3_MAX_INTRS";
+        /// TX queues below version 6. Source: vmxnet3_defs.h, VMXNET3_DEVICE_MAX_TX_QUEUES.
+        pub const TX_QUEUES_V1: usize = 8, "VMXNET3_MAX_TX_QUEUES";
+        /// RX queues below version 6 that Linux uses; the header allows 16. Source: vmxnet3_defs.h; linux vmxnet3_drv.c.
+        pub const RX_QUEUES_LINUX: usize = 8, "VMXNET3_DEVICE_DEFAULT_RX_QUEUES";
+        /// What a device answers to GET_LINK on VMware: up, 10000 Mbit/s. Source: vmxnet3_defs.h, VMXNET3_LINK_UP.
+        pub const LINK_UP: u32 = 0x2710_0001, "VMXNET3_LINK_UP";
+        /// Shortest frame delivered to a guest, bytes without FCS. Source: OpenBSD if_vmx.c, vmxnet3_rxintr.
+        pub const MIN_FRAME: usize = 60, "VMXNET3_MIN_FRAME";
+    ]
+}
+
+/// Interrupt vectors of the widest device; [`Version`] says how many each version has.
+pub const MAX_VECTORS: usize = limits::VECTORS_EXT_MAX as usize;
+/// TX queues of the widest device; [`Version`] says how many each version has.
+pub const MAX_TX_QUEUES: usize = limits::TX_QUEUES_EXT_MAX as usize;
+/// RX queues of the widest device; [`Version`] says how many each version has.
+pub const MAX_RX_QUEUES: usize = limits::RX_QUEUES_EXT_MAX as usize;
 
 /// What a device of a version offers, as data: one row a version bit of VRRS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +101,13 @@ impl Version {
         let last = VERSIONS.len() - 1;
         let row = (number as usize).saturating_sub(1);
         &VERSIONS[if row > last { last } else { row }]
+    }
+
+    /// Whether a device in which it is in force has its interrupts configured in `devReadExt`, for these queues; otherwise in
+    /// `devRead`. Nothing else says so. Source: linux vmxnet3_drv.c, vmxnet3_setup_driver_shared, queuesExtEnabled.
+    pub const fn is_extended(&self, tx_queues: u8, rx_queues: u8) -> bool {
+        let first = Self::of(1);
+        self.number >= EXTENDED_SINCE && (tx_queues > first.tx_queues || rx_queues > first.rx_queues)
     }
 }
 
@@ -145,13 +169,15 @@ crate::layout! {
 }
 
 crate::layout! {
-    /// The MSI-X pending bit array of 25 vectors.
+    /// The MSI-X pending bit array of 65 vectors; one of fewer has its bits for the others at zero.
     ///
     /// Source: PCI Local Bus Specification 3.0, section 6.8.2.10.
-    pub struct MsixPba(u64) = "MSI-X PBA" {
-        /// A bit a vector whose message waits for its mask.
-        [24:0] pending, set_pending: u32;
+    pub struct MsixPba(u128) = "MSI-X PBA", by Device {
+        /// A bit a vector whose message waits for its mask: vectors 0 to 63.
+        [63:0] pending, set_pending: u64;
+        /// The same of vector 64.
+        [64] pending64, set_pending64: bool;
         /// Reserved, zero.
-        [63:25] rsvd, set_rsvd: u64;
+        [127:65] rsvd, set_rsvd: u64;
     }
 }

@@ -1,5 +1,6 @@
 //! Queue descriptors: 256 bytes a queue, TX queues first, in the table that `queueDescPA` names.
 
+use super::timestamp::{RxQueueTsConf, TxQueueTsConf};
 use super::upt::{RxStats, TxStats};
 
 crate::layout! {
@@ -10,7 +11,7 @@ crate::layout! {
         /// Packets queued since the last doorbell; the driver's.
         [0..4] tx_num_deferred, set_tx_num_deferred: u32 = "txNumDeferred";
         /// The driver rings when `txNumDeferred` reaches this; written by the device, 0 and 1 mean always.
-        [4..8] tx_threshold, set_tx_threshold: u32 = "txThreshold";
+        [4..8] tx_threshold, set_tx_threshold: u32 = "txThreshold", by Device;
         /// Reserved.
         [8..16] rsvd, set_rsvd: u64;
     }
@@ -44,7 +45,7 @@ crate::layout! {
         /// Padding.
         [57..58] pad1, set_pad1: u8;
         /// Bytes of a data entry, version 3.
-        [58..60] tx_data_ring_desc_size, set_tx_data_ring_desc_size: u16 = "txDataRingDescSize";
+        [58..60] tx_data_ring_desc_size, set_tx_data_ring_desc_size: u16 = "txDataRingDescSize", since 3;
         /// Padding.
         [60..64] pad2, set_pad2: u32;
     }
@@ -54,7 +55,7 @@ crate::layout! {
     /// Status of a queue, written at GET_QUEUE_STATUS.
     ///
     /// Source: vmxnet3_defs.h, Vmxnet3_QueueStatus.
-    pub struct QueueStatus([u8; 8]) = "Vmxnet3_QueueStatus" {
+    pub struct QueueStatus([u8; 8]) = "Vmxnet3_QueueStatus", by Device {
         /// 1 when halted by an error.
         [0..1] stopped, set_stopped: u8;
         /// Padding.
@@ -77,16 +78,10 @@ crate::layout! {
         [80..88] status, set_status: QueueStatus;
         /// Statistics.
         [88..168] stats, set_stats: TxStats;
-        /// Timestamp ring, version 9.
-        [168..176] ts_ring_base_pa, set_ts_ring_base_pa: u64 = "txTSRingBasePA";
-        /// Timestamp entry bytes, version 9.
-        [176..178] ts_ring_desc_size, set_ts_ring_desc_size: u16 = "txTSRingDescSize";
+        /// Timestamps, version 9.
+        [168..184] ts_conf, set_ts_conf: TxQueueTsConf = "tsConf", since 9;
         /// Padding.
-        [178..180] pad1, set_pad1: u16;
-        /// Version 9, written by the device: every so many packets get a timestamp in bits 15:0, 0 for none; rest zero.
-        [180..184] latency_conf, set_latency_conf: u32 = "latencyConf";
-        /// Padding.
-        [184..256] pad2, set_pad2: [u64; 9];
+        [184..256] pad, set_pad: [u64; 9];
     }
 }
 
@@ -96,7 +91,7 @@ crate::layout! {
     /// Source: vmxnet3_defs.h, Vmxnet3_RxQueueCtrl.
     pub struct RxQueueCtrl([u8; 16]) = "Vmxnet3_RxQueueCtrl" {
         /// Nonzero: the driver must write RXPROD and RXPROD2. Written by the device.
-        [0..1] update_rx_prod, set_update_rx_prod: u8 = "updateRxProd";
+        [0..1] update_rx_prod, set_update_rx_prod: u8 = "updateRxProd", by Device;
         /// Padding.
         [1..8] pad, set_pad: [u8; 7];
         /// Reserved.
@@ -116,7 +111,7 @@ crate::layout! {
         /// Driver data, never dereferenced.
         [24..32] dd_pa, set_dd_pa: u64 = "ddPA";
         /// RX data ring, version 3.
-        [32..40] rx_data_ring_base_pa, set_rx_data_ring_base_pa: u64 = "rxDataRingBasePA";
+        [32..40] rx_data_ring_base_pa, set_rx_data_ring_base_pa: u64 = "rxDataRingBasePA", since 3;
         /// Descriptors of ring 0 and ring 1.
         [40..48] rx_ring_size, set_rx_ring_size: [u32; 2] = "rxRingSize";
         /// Entries of the completion ring.
@@ -128,7 +123,7 @@ crate::layout! {
         /// Padding.
         [57..58] pad1, set_pad1: u8;
         /// Bytes of a data entry, version 3.
-        [58..60] rx_data_ring_desc_size, set_rx_data_ring_desc_size: u16 = "rxDataRingDescSize";
+        [58..60] rx_data_ring_desc_size, set_rx_data_ring_desc_size: u16 = "rxDataRingDescSize", since 3;
         /// Padding.
         [60..64] pad2, set_pad2: u32;
     }
@@ -147,13 +142,9 @@ crate::layout! {
         [80..88] status, set_status: QueueStatus;
         /// Statistics.
         [88..168] stats, set_stats: RxStats;
-        /// Timestamp ring, version 9.
-        [168..176] ts_ring_base_pa, set_ts_ring_base_pa: u64 = "rxTSRingBasePA";
-        /// Timestamp entry bytes, version 9.
-        [176..178] ts_ring_desc_size, set_ts_ring_desc_size: u16 = "rxTSRingDescSize";
+        /// Timestamps, version 9.
+        [168..184] ts_conf, set_ts_conf: RxQueueTsConf = "tsConf", since 9;
         /// Padding.
-        [178..184] pad1, set_pad1: [u8; 6];
-        /// Padding.
-        [184..256] pad2, set_pad2: [u64; 9];
+        [184..256] pad, set_pad: [u64; 9];
     }
 }

@@ -26,11 +26,11 @@ crate::layout! {
     /// Receive completion, one a buffer. The device writes it; `gen` becomes visible last.
     ///
     /// Source: vmxnet3_defs.h, Vmxnet3_RxCompDesc.
-    pub struct RxCompDesc(u128) = "Vmxnet3_RxCompDesc" {
+    pub struct RxCompDesc(u128) = "Vmxnet3_RxCompDesc", by Device {
         /// Index of the descriptor used.
         [11:0] rxd_idx, set_rxd_idx: u16 = "rxdIdx";
         /// Inner-header flags, version 4, see [`ext1`].
-        [13:12] ext1, set_ext1: u8;
+        [13:12] ext1, set_ext1: u8 = "ext1", since 4;
         /// Last buffer of the packet.
         [14] eop, set_eop: bool;
         /// First buffer of the packet.
@@ -42,7 +42,7 @@ crate::layout! {
         /// Checksum not checked; valid with `eop`.
         [30] cnc, set_cnc: bool;
         /// The driver is to write a timestamp for this packet, version 9; valid with `sop`.
-        [31] ext2, set_ext2: bool;
+        [31] ext2, set_ext2: bool = "ext2", since 9;
         /// RSS hash; valid with `eop` and a nonzero `rssType`.
         [63:32] rss_hash, set_rss_hash: u32 = "rssHash";
         /// Bytes written to this buffer.
@@ -78,17 +78,29 @@ crate::layout! {
     }
 }
 
-/// Ordinary receive completion. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP.
-pub const RXCOMP: u8 = 3;
-/// Receive completion of merged segments, version 2. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP_LRO.
-pub const RXCOMP_LRO: u8 = 4;
+crate::constants! {
+    /// Values of `type` of completions.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_CDTYPE_*.
+    pub const COMPLETION_TYPES = "VMXNET3_CDTYPE" [
+        /// Transmit completion. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_TXCOMP.
+        pub const TXCOMP: u8 = 0, "VMXNET3_CDTYPE_TXCOMP";
+        /// Ordinary receive completion. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP.
+        pub const RXCOMP: u8 = 3, "VMXNET3_CDTYPE_RXCOMP";
+        /// Receive completion of merged segments, version 2. Source: vmxnet3_defs.h, VMXNET3_CDTYPE_RXCOMP_LRO.
+        pub const RXCOMP_LRO: u8 = 4, "VMXNET3_CDTYPE_RXCOMP_LRO", since 2;
+    ]
+}
+/// From this version on a completion tells of merged segments; our models merge for no earlier driver, which would have to guess the
+/// size of a segment. Source: linux vmxnet3_drv.c, vmxnet3_rq_rx_complete.
+pub const MERGES_SINCE: u8 = 2;
 
 crate::layout! {
     /// Receive completion of merged segments, from version 2: [`RxCompDesc`] with other words for the hash and the checksum. `seg_cnt`
     /// and `mss` count with `sop`, protocols and checksums with `eop`.
     ///
     /// Source: vmxnet3_defs.h, Vmxnet3_RxCompDescExt; linux vmxnet3_drv.c, vmxnet3_rq_rx_complete.
-    pub struct RxCompDescExt(u128) = "Vmxnet3_RxCompDescExt" {
+    pub struct RxCompDescExt(u128) = "Vmxnet3_RxCompDescExt", by Device, since 2 {
         /// As the first word of [`RxCompDesc`].
         [31:0] dword1, set_dword1: u32;
         /// Segments from the wire that were merged; never 0.
@@ -124,45 +136,56 @@ crate::layout! {
     }
 }
 
-/// Bits of [`RxCompDesc::ext1`], version 4. Source: vmxnet3_defs.h, VMXNET3_RCD_HDR_INNER_SHIFT; VMware's vmxnet3_defs.h,
-/// VMXNET3_RCD_RSS_INNER_SHIFT.
-pub mod ext1 {
-    /// `rss_type` is of the inner headers.
-    pub const RSS_INNER: u8 = 1 << 0;
-    /// Protocols and checksums are of the inner headers.
-    pub const HDR_INNER: u8 = 1 << 1;
+crate::constants! {
+    /// Bits of [`RxCompDesc::ext1`], version 4.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_RCD_HDR_INNER_SHIFT; VMware's vmxnet3_defs.h, VMXNET3_RCD_RSS_INNER_SHIFT.
+    pub mod ext1: u8 = "VMXNET3_RCD_EXT1" {
+        /// `rss_type` is of the inner headers.
+        RSS_INNER = 1 << 0, since 4;
+        /// Protocols and checksums are of the inner headers.
+        HDR_INNER = 1 << 1, since 4;
+    }
 }
 
-/// Values of `rssType`. Source: vmxnet3_defs.h, VMXNET3_RCD_RSS_TYPE_*.
-pub mod rss_type {
-    /// No hash.
-    pub const NONE: u8 = 0;
-    /// IPv4 addresses.
-    pub const IPV4: u8 = 1;
-    /// IPv4 addresses and TCP ports.
-    pub const TCP_IPV4: u8 = 2;
-    /// IPv6 addresses.
-    pub const IPV6: u8 = 3;
-    /// IPv6 addresses and TCP ports.
-    pub const TCP_IPV6: u8 = 4;
-    /// IPv4 addresses and UDP ports, version 4.
-    pub const UDP_IPV4: u8 = 5;
-    /// IPv6 addresses and UDP ports, version 4.
-    pub const UDP_IPV6: u8 = 6;
-    /// IPv4 addresses and the SPI of ESP, version 4.
-    pub const ESP_IPV4: u8 = 7;
-    /// IPv6 addresses and the SPI of ESP, version 6.
-    pub const ESP_IPV6: u8 = 8;
+crate::constants! {
+    /// Values of `rssType`.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_RCD_RSS_TYPE_*.
+    pub mod rss_type: u8 = "VMXNET3_RCD_RSS_TYPE" {
+        /// No hash.
+        NONE = 0;
+        /// IPv4 addresses.
+        IPV4 = 1;
+        /// IPv4 addresses and TCP ports.
+        TCP_IPV4 = 2, named "VMXNET3_RCD_RSS_TYPE_TCPIPV4";
+        /// IPv6 addresses.
+        IPV6 = 3;
+        /// IPv6 addresses and TCP ports.
+        TCP_IPV6 = 4, named "VMXNET3_RCD_RSS_TYPE_TCPIPV6";
+        /// IPv4 addresses and UDP ports, version 4.
+        UDP_IPV4 = 5, named "VMXNET3_RCD_RSS_TYPE_UDPIPV4", since 4;
+        /// IPv6 addresses and UDP ports, version 4.
+        UDP_IPV6 = 6, named "VMXNET3_RCD_RSS_TYPE_UDPIPV6", since 4;
+        /// IPv4 addresses and the SPI of ESP, version 4.
+        ESP_IPV4 = 7, named "VMXNET3_RCD_RSS_TYPE_ESPIPV4", since 4;
+        /// IPv6 addresses and the SPI of ESP, version 6.
+        ESP_IPV6 = 8, named "VMXNET3_RCD_RSS_TYPE_ESPIPV6", since 6;
+    }
 }
 
-/// Bits of `RssConf.hashType`. Source: upt1_defs.h, UPT1_RSS_HASH_TYPE_*.
-pub mod hash_type {
-    /// IPv4 addresses.
-    pub const IPV4: u16 = 1 << 0;
-    /// TCP over IPv4.
-    pub const TCP_IPV4: u16 = 1 << 1;
-    /// IPv6 addresses.
-    pub const IPV6: u16 = 1 << 2;
-    /// TCP over IPv6.
-    pub const TCP_IPV6: u16 = 1 << 3;
+crate::constants! {
+    /// Bits of `RssConf.hashType`.
+    ///
+    /// Source: upt1_defs.h, UPT1_RSS_HASH_TYPE_*.
+    pub mod hash_type: u16 = "UPT1_RSS_HASH_TYPE" {
+        /// IPv4 addresses.
+        IPV4 = 1 << 0;
+        /// TCP over IPv4.
+        TCP_IPV4 = 1 << 1;
+        /// IPv6 addresses.
+        IPV6 = 1 << 2;
+        /// TCP over IPv6.
+        TCP_IPV6 = 1 << 3;
+    }
 }

@@ -1,5 +1,7 @@
 //! The driver-shared area and what it points to. Read by the device only while it runs a command.
 
+use super::dev_read::{DsDevRead, DsDevReadExt};
+
 crate::layout! {
     /// Who the driver is.
     ///
@@ -118,7 +120,7 @@ crate::layout! {
     /// Extended interrupt configuration, version 6.
     ///
     /// Source: vmxnet3_defs.h, Vmxnet3_IntrConfExt.
-    pub struct IntrConfExt([u8; 80]) = "Vmxnet3_IntrConfExt" {
+    pub struct IntrConfExt([u8; 80]) = "Vmxnet3_IntrConfExt", since 6 {
         /// 1: the device masks a vector when it fires it.
         [0..1] auto_mask, set_auto_mask: u8 = "autoMask";
         /// Vectors in use, up to 65.
@@ -138,6 +140,23 @@ crate::layout! {
     }
 }
 
+impl IntrConfExt {
+    /// The same interrupts as [`IntrConf`] has them, with the fields in their other order and the levels of the first vectors.
+    pub fn of(conf: &IntrConf) -> Self {
+        let mut extended = Self::default();
+        extended.set_auto_mask(conf.auto_mask());
+        extended.set_num_intrs(conf.num_intrs());
+        extended.set_event_intr_idx(conf.event_intr_idx());
+        extended.set_intr_ctrl(conf.intr_ctrl());
+        let mut levels = [0; 65];
+        for (to, from) in levels.iter_mut().zip(conf.mod_levels()) {
+            *to = from;
+        }
+        extended.set_mod_levels(levels);
+        extended
+    }
+}
+
 crate::layout! {
     /// The area whose address the driver writes to DSAL and DSAH.
     ///
@@ -147,27 +166,16 @@ crate::layout! {
         [0..4] magic, set_magic: u32;
         /// Meant as the size; drivers leave it 0.
         [4..8] size, set_size: u32;
-        /// General configuration.
-        [8..80] misc, set_misc: MiscConf = "devRead.misc";
-        /// Interrupts.
-        [80..120] intr_conf, set_intr_conf: IntrConf = "devRead.intrConf";
-        /// Receive filter.
-        [120..648] rx_filter_conf, set_rx_filter_conf: RxFilterConf = "devRead.rxFilterConf";
-        /// Where `UPT1_RSSConf` lies; valid with the RSS feature.
-        [648..664] rss_conf_desc, set_rss_conf_desc: VariableLenConf = "devRead.rssConfDesc";
-        /// Where `Vmxnet3_PMConf` lies.
-        [664..680] pm_conf_desc, set_pm_conf_desc: VariableLenConf = "devRead.pmConfDesc";
-        /// Unused.
-        [680..696] plugin_conf_desc, set_plugin_conf_desc: VariableLenConf = "devRead.pluginConfDesc";
+        /// Configuration.
+        [8..696] dev_read, set_dev_read: DsDevRead = "devRead";
         /// Event bits; written by the device, cleared through the ECR register.
-        [696..700] ecr, set_ecr: u32;
+        [696..700] ecr, set_ecr: u32 = "ecr", by Device;
         /// Padding.
         [700..704] pad, set_pad: u32;
         /// Command parameters, version 3: a [`VariableLenConf`], or a structure of [`parameter`](super::parameter).
-        [704..720] cmd_info, set_cmd_info: [u8; 16] = "cu.cmdInfo";
-        /// Extended interrupts: in force instead of `devRead.intrConf` at version 6 with more than 8 TX or 16 RX queues, and not there
-        /// otherwise.
-        [720..800] intr_conf_ext, set_intr_conf_ext: IntrConfExt = "devReadExt.intrConfExt";
+        [704..720] cmd_info, set_cmd_info: [u8; 16] = "cu.cmdInfo", since 3;
+        /// Extended configuration, version 6; not there with at most 8 TX and 16 RX queues.
+        [720..800] dev_read_ext, set_dev_read_ext: DsDevReadExt = "devReadExt", since 6;
     }
 }
 
@@ -184,6 +192,8 @@ pub const RX_FILTER_OFFSET: u64 = DriverShared::LAYOUT.offset("devRead.rxFilterC
 pub const RSS_CONF_DESC_OFFSET: u64 = DriverShared::LAYOUT.offset("devRead.rssConfDesc");
 /// Byte offset of `devRead.intrConf`.
 pub const INTR_CONF_OFFSET: u64 = DriverShared::LAYOUT.offset("devRead.intrConf");
+/// Byte offset of `devReadExt.intrConfExt`, behind what a driver below version 6 owns.
+pub const INTR_CONF_EXT_OFFSET: u64 = DriverShared::LAYOUT.offset("devReadExt.intrConfExt");
 
 crate::layout! {
     /// Receive-side scaling.
@@ -243,7 +253,7 @@ crate::layout! {
     /// Coalescing scheme, version 3.
     ///
     /// Source: vmxnet3_defs.h, Vmxnet3_CoalesceScheme.
-    pub struct CoalesceScheme([u8; 16]) = "Vmxnet3_CoalesceScheme" {
+    pub struct CoalesceScheme([u8; 16]) = "Vmxnet3_CoalesceScheme", by Both, since 3 {
         /// 0 disabled, 1 adaptive, 2 static, 3 rate.
         [0..4] coal_mode, set_coal_mode: u32 = "coalMode";
         /// Rate in interrupts a second, or three depths.
@@ -251,20 +261,37 @@ crate::layout! {
     }
 }
 
-/// Values of [`CoalesceScheme::coal_mode`] and their bounds. Source: vmxnet3_defs.h, VMXNET3_COALESCE_*, VMXNET3_COAL_*.
-pub mod coalesce {
-    /// No moderation.
-    pub const DISABLED: u32 = 0;
-    /// The device adapts.
-    pub const ADAPTIVE: u32 = 1;
-    /// By depths: packets sent, their completions, packets received.
-    pub const STATIC: u32 = 2;
-    /// By interrupts a second.
-    pub const RATE: u32 = 3;
-    /// Lowest and highest rate, interrupts a second.
-    pub const RATES: core::ops::RangeInclusive<u32> = 100..=100_000;
-    /// Largest depth.
-    pub const MOST_DEPTH: u32 = 128;
+crate::constants! {
+    /// Values of [`CoalesceScheme::coal_mode`].
+    ///
+    /// Source: vmxnet3_defs.h, enum Vmxnet3_CoalesceMode.
+    pub mod coalesce: u32 = "VMXNET3_COALESCE" {
+        /// No moderation.
+        DISABLED = 0, since 3;
+        /// The device adapts.
+        ADAPTIVE = 1, named "VMXNET3_COALESCE_ADAPT", since 3;
+        /// By depths: packets sent, their completions, packets received.
+        STATIC = 2, since 3;
+        /// By interrupts a second.
+        RATE = 3, named "VMXNET3_COALESCE_RBC", since 3;
+    } with {
+        /// Lowest and highest rate, interrupts a second.
+        pub const RATES: core::ops::RangeInclusive<u32> = super::COALESCE_RATE_MIN..=super::COALESCE_RATE_MAX;
+        /// Largest depth.
+        pub const MOST_DEPTH: u32 = super::COALESCE_DEPTH_MAX;
+    }
+}
+
+crate::constants! {
+    /// Bounds of a [`CoalesceScheme`].
+    pub const COALESCE_BOUNDS = "Coalescing" [
+        /// Lowest rate, interrupts a second. Source: vmxnet3_defs.h.
+        pub const COALESCE_RATE_MIN: u32 = 100, "VMXNET3_COAL_RBC_MIN_RATE", since 3;
+        /// Highest rate, interrupts a second. Source: vmxnet3_defs.h.
+        pub const COALESCE_RATE_MAX: u32 = 100_000, "VMXNET3_COAL_RBC_MAX_RATE", since 3;
+        /// Largest depth of the static mode, packets. Source: vmxnet3_defs.h.
+        pub const COALESCE_DEPTH_MAX: u32 = 128, "VMXNET3_COAL_STATIC_MAX_DEPTH", since 3;
+    ]
 }
 
 impl CoalesceScheme {

@@ -12,11 +12,11 @@ crate::layout! {
         /// Matches the ring's generation once the device may read the descriptor.
         [78] generation, set_generation: bool = "gen";
         /// Outer checksum offload of tunnels, version 4; first descriptor only.
-        [79] oco, set_oco: bool;
+        [79] oco, set_oco: bool = "oco", since 4;
         /// Descriptor type; drivers write 0.
         [80] dtype, set_dtype: bool;
         /// Offload refers to inner headers, version 7; first descriptor only.
-        [81] ext1, set_ext1: bool;
+        [81] ext1, set_ext1: bool = "ext1", since 7;
         /// TSO: payload bytes per segment. Checksum: byte offset of the checksum field. Tunnel, version 4 to 6: payload bytes per segment,
         /// or 0 for the inner checksum alone. First descriptor only.
         [95:82] msscof, set_msscof: u16;
@@ -49,23 +49,38 @@ impl TxDesc {
     }
 }
 
-/// Offload modes of `TxDesc.om`. Source: vmxnet3_defs.h, VMXNET3_OM_*.
-pub mod om {
-    /// None.
-    pub const NONE: u8 = 0;
-    /// Tunnel, version 4 to 6; nonsense before. From version 7 on a tunnel is [`CSUM`] or [`TSO`] with `ext1`.
-    pub const ENCAP: u8 = 1;
-    /// Checksum.
-    pub const CSUM: u8 = 2;
-    /// TCP segmentation.
-    pub const TSO: u8 = 3;
+crate::constants! {
+    /// Offload modes of `TxDesc.om`.
+    ///
+    /// Source: vmxnet3_defs.h, VMXNET3_OM_*.
+    pub mod om: u8 = "VMXNET3_OM" {
+        /// None.
+        NONE = 0;
+        /// Tunnel, version 4 to 6; nonsense before. From version 7 on a tunnel is [`CSUM`] or [`TSO`] with `ext1`.
+        ENCAP = 1, since 4;
+        /// Checksum.
+        CSUM = 2;
+        /// TCP segmentation.
+        TSO = 3;
+    }
+}
+
+crate::layout! {
+    /// Entry of a TX data ring, of the size that all versions know; from version 3 on GET_TXDATA_DESC_SIZE tells another. A driver copies
+    /// headers or a short packet there and has a descriptor point at them: nothing else tells it from any other buffer.
+    ///
+    /// Source: vmxnet3_defs.h, Vmxnet3_TxDataDesc; linux vmxnet3_drv.c, vmxnet3_copy_hdr.
+    pub struct TxDataDesc([u8; 128]) = "Vmxnet3_TxDataDesc" {
+        /// What it holds.
+        [0..128] data, set_data: [u8; 128];
+    }
 }
 
 crate::layout! {
     /// Transmit completion. The device writes it; `gen` becomes visible last.
     ///
     /// Source: vmxnet3_defs.h, Vmxnet3_TxCompDesc.
-    pub struct TxCompDesc(u128) = "Vmxnet3_TxCompDesc" {
+    pub struct TxCompDesc(u128) = "Vmxnet3_TxCompDesc", by Device {
         /// Index of the packet's last descriptor.
         [11:0] txd_idx, set_txd_idx: u16 = "txdIdx";
         /// Reserved, zero.
@@ -83,7 +98,12 @@ crate::layout! {
     }
 }
 
-/// Descriptors of a packet without segmentation. Source: vmxnet3_defs.h, VMXNET3_MAX_TXD_PER_PKT.
-pub const MAX_TXD_PER_PKT: usize = 16;
-/// Descriptors of a packet with segmentation. Source: vmxnet3_defs.h, VMXNET3_MAX_TSO_TXD_PER_PKT.
-pub const MAX_TSO_TXD_PER_PKT: usize = 24;
+crate::constants! {
+    /// Most descriptors of a packet.
+    pub const DESCRIPTORS = "Transmit" [
+        /// Descriptors of a packet without segmentation. Source: vmxnet3_defs.h, VMXNET3_MAX_TXD_PER_PKT.
+        pub const MAX_TXD_PER_PKT: usize = 16, "VMXNET3_MAX_TXD_PER_PKT";
+        /// Descriptors of a packet with segmentation. Source: vmxnet3_defs.h, VMXNET3_MAX_TSO_TXD_PER_PKT.
+        pub const MAX_TSO_TXD_PER_PKT: usize = 24, "VMXNET3_MAX_TSO_TXD_PER_PKT";
+    ]
+}

@@ -4,7 +4,7 @@ crate::layout! {
     /// Transmit statistics of a queue.
     ///
     /// Source: upt1_defs.h, UPT1_TxStats.
-    pub struct TxStats([u8; 80]) = "UPT1_TxStats" {
+    pub struct TxStats([u8; 80]) = "UPT1_TxStats", by Device {
         /// Segments produced by TSO, after segmentation.
         [0..8] tso_pkts_tx_ok, set_tso_pkts_tx_ok: u64 = "TSOPktsTxOK";
         /// Their bytes.
@@ -32,7 +32,7 @@ crate::layout! {
     /// Receive statistics of a queue.
     ///
     /// Source: upt1_defs.h, UPT1_RxStats.
-    pub struct RxStats([u8; 80]) = "UPT1_RxStats" {
+    pub struct RxStats([u8; 80]) = "UPT1_RxStats", by Device {
         /// Merged packets delivered.
         [0..8] lro_pkts_rx_ok, set_lro_pkts_rx_ok: u64 = "LROPktsRxOK";
         /// Their bytes.

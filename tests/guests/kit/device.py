@@ -80,9 +80,10 @@ class Device:
         tftp: Path | None = None,
         capture: bool = True,
         record: Path | None = None,
+        versions: int = 0,
     ) -> None:
         self.lab, self.config, self.boot, self.folder, self.vnic = lab, config, boot, folder, vnic
-        self.wire, self.tftp, self.capture, self.record = wire, tftp, capture, record
+        self.wire, self.tftp, self.capture, self.record, self.versions = wire, tftp, capture, record, versions
         self.peer: Peer | None = None
         self.server: Server | None = None
         self._others: list[Server] = []
@@ -144,6 +145,7 @@ class Device:
             "--socket", str(self.folder / name), "--control", str(self.folder / control),
             "--wire", spec, *(["--pcap", str(self.folder / f"{CAPTURE}.pcapng")] if self.capture and capture else []),
             *(["--record", str(self.record)] if self.record else []),
+            *(["--versions", str(self.versions)] if self.versions else []),
         ]  # fmt: skip
 
     def arguments(self) -> list[str]:

@@ -65,10 +65,11 @@ def libraries(lab: Lab, program: str) -> list[str]:
     return re.findall(r"(/\S+) \(0x", listed)
 
 
-def add_program(lab: Lab, archive: Archive, program: str, *plugins: str) -> None:
-    """A program of the lab's Debian with its libraries; `plugins` are shared objects it opens by itself."""
+def add_program(lab: Lab, archive: Archive, program: str, *plugins: str, name: str = "") -> None:
+    """A program of the lab's Debian with its libraries, called `name` in the guest if that is given; `plugins` are shared objects it
+    opens by itself."""
     for path in [program, *plugins]:
-        archive.file(path.lstrip("/"), lab.inside(path).read_bytes())
+        archive.file((path == program and name) or path.lstrip("/"), lab.inside(path).read_bytes())
         for library in libraries(lab, path):
             archive.file(library.lstrip("/"), lab.inside(library).read_bytes())
 
@@ -102,6 +103,8 @@ def build_unless_new(lab: Lab, kernel: str, dpdk: bool, folder: Path, image: Pat
     archive.file("bin/busybox", lab.inside("/usr/bin/busybox").read_bytes())
     archive.file("bin/probe", lab.inside("/lab/bin/probe").read_bytes())
     add_program(lab, archive, lab.program("ethtool"))
+    # Busybox knows no tunnels, and has `ip` in the path already; this one goes by its name.
+    add_program(lab, archive, lab.program("ip"), name="usr/libexec/ip")
     if dpdk:
         add_program(lab, archive, "/usr/bin/dpdk-testpmd", *dpdk_plugins(lab), "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1")
     for module in sorted(folder.glob("*.ko")):

@@ -53,7 +53,8 @@ def jobs(configs: list[Config], scenarios: list[Scenario], whole: bool) -> list[
         groups: dict[Group, list[Scenario]] = {}
         for each in scenarios:
             once = each.group.any_kernel or each.group.any_kernel_will_do and not whole
-            if not once or config.kernel == configs[0].kernel:
+            beside = each.group.any_path_will_do and not whole and config.path != configs[0].path
+            if not beside and (not once or config.kernel == configs[0].kernel):
                 groups.setdefault(each.group, []).append(each)
         made += [Job(config, group, tuple(members)) for group, members in groups.items()]
     return sorted(made, key=lambda job: -sum(each.seconds for each in job.scenarios))
@@ -133,7 +134,7 @@ class Runner:
 
             tftp = folder / IPXE_SCRIPT
             tftp.write_bytes(SCRIPT)
-        device = stack.enter_context(Device(self.lab, job.config, boot, folder, self.options.vnic, job.group.wire, tftp))
+        device = stack.enter_context(Device(self.lab, job.config, boot, folder, self.options.vnic, job.group.wire, tftp, versions=job.group.versions))
         try:
             guest = stack.enter_context(Guest(self.lab, boot, folder, device.arguments(), files))
         except Failed as error:

@@ -24,7 +24,9 @@ class Group:
     dpdk: bool = False
     firmware: bool = False
     wire: str = "responder"
+    versions: int = 0  # the newest interface version that a served device offers; 0: what the profile has
     any_kernel: bool = False  # what is tested is not the kernel's driver: one kernel is enough
+    any_path_will_do: bool = False  # the same on either path: one is enough, unless the whole matrix is asked for
     any_kernel_will_do: bool = False  # it is little of it: one kernel is enough, unless the whole matrix is asked for
 
     def boot(self, kernel: str) -> Boot:
@@ -36,11 +38,12 @@ PLAIN = Group("plain")
 PAIRS2 = Group("2 pairs", smp=2, any_kernel_will_do=True)
 PAIRS4 = Group("4 pairs", smp=4, memory_mib=512, any_kernel_will_do=True)
 INTX = Group("intx", append="pci=nomsi", any_kernel_will_do=True)
+OFFLOADS = Group("offloads", smp=4, memory_mib=512, versions=9, any_path_will_do=True)
 FILTERS = Group("filters", wire="peer", any_kernel_will_do=True)
 SWITCHING = Group("switching")
 MOVING = Group("moving", wire="hosts")
 IPXE = Group("ipxe", firmware=True, any_kernel=True)
-DPDK = Group("dpdk", smp=2, memory_mib=768, append="hugepages=160", dpdk=True, wire="peer", any_kernel=True)
+DPDK = Group("dpdk", smp=2, memory_mib=768, append="hugepages=160", dpdk=True, wire="peer", any_kernel=True, versions=9)
 
 
 @dataclass(frozen=True)
@@ -139,4 +142,4 @@ def scenario(group: Group, name: str, devices: tuple[str, ...] = (), seconds: fl
     return register
 
 
-__all__ = ["ALL", "DPDK", "FILTERS", "INTX", "IPXE", "MOVING", "PAIRS2", "PAIRS4", "PLAIN", "SWITCHING", "It", "Scenario", "scenario"]
+__all__ = ["ALL", "DPDK", "FILTERS", "INTX", "IPXE", "MOVING", "OFFLOADS", "PAIRS2", "PAIRS4", "PLAIN", "SWITCHING", "It", "Scenario", "scenario"]

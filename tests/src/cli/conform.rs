@@ -2,24 +2,29 @@
 
 use super::table::{count, indented, lines};
 use super::{Answer, Out, Run, Trouble};
-use crate::case::Target;
-use crate::conform::{Choice, Identity, Report, Under, Verdict, junit, run, waivers};
+use crate::case::{SEED, Target};
+use crate::conform::document::Document;
+use crate::conform::failures::{self, Left};
+use crate::conform::{Choice, Identity, Report, Settings, Under, Verdict, html, junit, run, waivers};
 use crate::rig::PERMANENT;
-use golden::dut::{Dut, Options, Qemu};
+use golden::dut::{Dut, Options, Place, Program, Qemu, Socket, VfioUser};
+use golden::import::capture::read_file;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use model::mutant::{Mutant, Planted};
 use spec::profile::Profile;
 use std::fmt::Write;
 use std::io::{IsTerminal, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Arguments of `conform`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The device under test: model:software, model:adapter, qemu, or qemu:COMMAND
+    /// The device under test: model:software, model:adapter, qemu, qemu:COMMAND, process:COMMAND, a program that speaks JSON lines
+    /// by the schema in tests/schema/dut-1.json, or vfio-user:SOCKET[,wire=PATH][,control=PATH][,quiet=MS]
     #[arg(long, value_name = "DEVICE")]
     dut: Device,
-    /// What one of our models is built as; `vnic list --profiles` names them
+    /// What one of our models is built as, or a program is expected to be; `vnic list --profiles` names them
     #[arg(long, value_name = "NAME", value_parser = super::verify::profile, default_value = Profile::REFERENCE.name)]
     profile: &'static Profile,
     /// Only cases whose name, or one of whose clauses, holds WORD; repeatable
@@ -28,6 +33,15 @@ pub struct Args {
     /// Only part K of N; a case belongs to one part for ever, by its name
     #[arg(long, value_name = "K/N", value_parser = shard)]
     shard: Option<(u32, u32)>,
+    /// Order of the cases, contents of memory that nobody has written, payloads
+    #[arg(long, value_name = "N", default_value_t = SEED)]
+    seed: u64,
+    /// Plant a bug in one of our models, to see that it is found; `vnic list --mutants` names them
+    #[arg(long, value_name = "NAME", value_parser = super::verify::mutant)]
+    mutant: Option<Mutant>,
+    /// What is known of the device and not new, by golden/waivers/README.md; QEMU's is built in
+    #[arg(long, value_name = "FILE")]
+    waivers: Option<PathBuf>,
     /// Every case with its verdict, not only those that want a look
     #[arg(long)]
     all: bool,
@@ -37,6 +51,15 @@ pub struct Args {
     /// Write the report as JUnit XML too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write the report as one self-contained page too
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// On the page, another device beside this one: a report that `--json` has written; repeatable
+    #[arg(long, value_name = "FILE", requires = "html")]
+    with: Vec<PathBuf>,
+    /// Where the conversation of each failing case goes
+    #[arg(long, value_name = "FOLDER", default_value = "failure")]
+    failures: PathBuf,
 }
 
 /// A device as it is named on the command line.
@@ -44,20 +67,25 @@ pub struct Args {
 enum Device {
     Model(Target),
     Qemu(Vec<String>),
+    Process(Vec<String>),
+    VfioUser(Place),
 }
 
 impl FromStr for Device {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let words = |command: &str| command.split_whitespace().map(String::from).collect::<Vec<_>>();
         match text.split_once(':') {
             Some(("model", "software")) => Ok(Self::Model(Target::Software)),
             Some(("model", "adapter")) => Ok(Self::Model(Target::Adapter)),
             None if text == "qemu" => Ok(Self::Qemu(vec!["qemu-system-x86_64".into()])),
-            Some(("qemu", command)) if !command.trim().is_empty() => {
-                Ok(Self::Qemu(command.split_whitespace().map(String::from).collect()))
-            }
-            _ => Err("it is none of model:software, model:adapter, qemu, qemu:COMMAND"),
+            Some(("qemu", command)) if !command.trim().is_empty() => Ok(Self::Qemu(words(command))),
+            Some(("vfio-user", place)) => place.parse().map(Self::VfioUser),
+            Some(("process", command)) if !command.trim().is_empty() => Ok(Self::Process(words(command))),
+            _ => Err(
+                "it is none of model:software, model:adapter, qemu, qemu:COMMAND, process:COMMAND, vfio-user:SOCKET",
+            ),
         }
     }
 }
@@ -70,49 +98,135 @@ fn shard(text: &str) -> Result<(u32, u32), &'static str> {
 /// What QEMU's device is expected to be: the reference with the link speed that QEMU gives it, which is a choice and no deviation.
 const QEMU: Profile = Profile { link_up: Profile::QEMU_11_1.link_up, ..Profile::REFERENCE };
 
+/// A device that can be run, and what is known of it.
+type Found = (Identity, Under<'static>, &'static [waivers::Waiver]);
+
+/// The device of that name; `profile` is what it is expected to be where it does not matter to us.
+fn find(dut: Device, profile: &'static Profile, mutant: Option<Mutant>) -> Result<Found, Trouble> {
+    let body = |target| if target == Target::Adapter { "adapter" } else { "software" };
+    Ok(match dut {
+        Device::Model(target) => {
+            let (dut, version) = (format!("model:{}", body(target)), String::new());
+            let identity = format!("vnic {}, {}", env!("CARGO_PKG_VERSION"), body(target));
+            (Identity { dut, identity, version, profile, mutant }, Under::Ours(target), &[])
+        }
+        Device::Qemu(command) => {
+            let first = start(&command).map_err(Trouble::Device)?;
+            let make = move || Ok(Box::new(start(&command)?) as Box<dyn Dut>);
+            (identity(&first, &QEMU), Under::Theirs(Box::new(make)), waivers::qemu())
+        }
+        Device::VfioUser(place) => {
+            let mut socket = Socket::new(place);
+            let identity = identity(&served(&mut socket).map_err(Trouble::Device)?, profile);
+            let make = move || Ok(Box::new(served(&mut socket)?) as Box<dyn Dut>);
+            (identity, Under::Theirs(Box::new(make)), &[])
+        }
+        Device::Process(command) => {
+            let first = Program::start(&command).map_err(Trouble::Device)?;
+            let make = move || Ok(Box::new(Program::start(&command)?) as Box<dyn Dut>);
+            (identity(&first, profile), Under::Theirs(Box::new(make)), &[])
+        }
+    })
+}
+
+fn identity(dut: &impl Dut, profile: &'static Profile) -> Identity {
+    let about = dut.about().clone();
+    Identity { dut: about.name, identity: about.identity, version: about.version, profile, mutant: None }
+}
+
 impl Run for Args {
     fn run(self, out: &mut Out<'_>) -> Result<Answer, Trouble> {
-        let Self { dut, profile, filter, shard, all, json, junit } = self;
+        let Self { dut, profile, filter, shard, seed, mutant, waivers, all, json, junit, html, with, failures } = self;
+        let planted = planted(mutant, &dut)?;
+        let others = with.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+        let given = waivers.map(|path| given(&path)).transpose()?;
+        let (device, mut under, known) = find(dut, profile, mutant)?;
         let choice = Choice { filters: filter, shard };
-        let (device, mut under, known): (Identity, Under, &'static [waivers::Waiver]) = match dut {
-            Device::Model(target) => {
-                let body = if target == Target::Adapter { "adapter" } else { "software" };
-                let identity = format!("vnic {}, {body}", env!("CARGO_PKG_VERSION"));
-                let device = Identity { dut: format!("model:{body}"), identity, version: String::new(), profile };
-                (device, Under::Ours(target), &[])
-            }
-            Device::Qemu(command) => {
-                let first = start(&command).map_err(Trouble::Device)?;
-                let about = first.about().clone();
-                let device =
-                    Identity { dut: about.name, identity: about.identity, version: about.version, profile: &QEMU };
-                let make = move || Ok(Box::new(start(&command)?) as Box<dyn Dut>);
-                (device, Under::Theirs(Box::new(make)), waivers::qemu())
-            }
-        };
+        let settings = Settings { choice: &choice, waivers: given.unwrap_or(known), seed, planted };
         let progress = progress();
-        let report = run(device, &mut under, &choice, known, &mut |done, total| {
+        let report = run(device, &mut under, &settings, &mut |done, total| {
             progress.set_length(total);
             progress.set_position(done);
         });
         progress.finish_and_clear();
+        let left = failures::write(&report, &failures).map_err(|error| refused(&failures, &error))?;
         if let Some(path) = junit {
-            let written = junit::xml(&report).map_err(std::io::Error::other).and_then(|xml| std::fs::write(&path, xml));
-            let file = || path.display().to_string();
-            written.map_err(|error| Trouble::Write { file: file(), kind: error.kind() })?;
+            let xml = junit::xml(&report).map_err(std::io::Error::other);
+            let written = xml.and_then(|xml| std::fs::write(&path, xml));
+            written.map_err(|error| refused(&path, &error))?;
+        }
+        let document = Document::from(&report);
+        if let Some(path) = html {
+            let devices: Vec<_> = std::iter::once(document.clone()).chain(others).collect();
+            let page = html::page(&devices).map_err(std::io::Error::other);
+            let written = page.and_then(|page| std::fs::write(&path, page));
+            written.map_err(|error| refused(&path, &error))?;
         }
         if json {
-            out.json(&report.document())?;
+            out.json(&document)?;
         } else {
-            out.text(&text(&report, all))?;
+            out.text(&text(&report, &left, all))?;
         }
         Ok(report.holds().into())
     }
 }
 
+/// The bug as it is planted, where this build and the device have one.
+fn planted(mutant: Option<Mutant>, dut: &Device) -> Result<Planted, Trouble> {
+    let Some(mutant) = mutant else { return Ok(Planted::NONE) };
+    if !matches!(dut, Device::Model(_)) {
+        return Err(Trouble::ForeignMutant);
+    }
+    plant(mutant)
+}
+
+#[cfg(feature = "mutants")]
+pub(super) fn plant(mutant: Mutant) -> Result<Planted, Trouble> {
+    Ok(Planted::some(mutant))
+}
+
+#[cfg(not(feature = "mutants"))]
+pub(super) fn plant(mutant: Mutant) -> Result<Planted, Trouble> {
+    Err(Trouble::NoMutants { name: mutant.row().1 })
+}
+
+fn refused(path: &Path, error: &std::io::Error) -> Trouble {
+    Trouble::Write { file: path.display().to_string(), kind: error.kind() }
+}
+
+/// A report that was written before.
+pub(super) fn read(path: &Path) -> Result<Document, Trouble> {
+    let file = || path.display().to_string();
+    let bytes = read_file(path)?;
+    Document::read(&bytes).map_err(|error| Trouble::Report { file: file(), error })
+}
+
+/// Waivers of somebody else's device; they live as long as this process.
+fn given(path: &Path) -> Result<&'static [waivers::Waiver], Trouble> {
+    let bytes = read_file(path)?;
+    let waivers: Vec<waivers::Waiver> = serde_json::from_slice(&bytes)
+        .map_err(|error| Trouble::Report { file: path.display().to_string(), error: error.into() })?;
+    Ok(Box::leak(waivers.into_boxed_slice()))
+}
+
 /// A fresh QEMU with the address that the cases know.
 fn start(command: &[String]) -> Result<Qemu, golden::dut::Trouble> {
     Qemu::with(command, Options { mac: PERMANENT, ..Options::default() })
+}
+
+/// The device behind a socket, which has to have the address that the cases know.
+fn served(socket: &mut Socket) -> Result<VfioUser, golden::dut::Trouble> {
+    let device = socket.device()?;
+    let shown = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+    match device.about().mac {
+        PERMANENT => Ok(device),
+        other => Err(golden::dut::Trouble::Start(format!(
+            "{}: its address is {}, and the cases know {}",
+            socket.place().socket.display(),
+            shown(other),
+            shown(PERMANENT)
+        ))),
+    }
 }
 
 /// A bar on a terminal, nothing elsewhere.
@@ -126,9 +240,9 @@ fn progress() -> ProgressBar {
 }
 
 /// The report as text, the one-line verdict last.
-fn text(report: &Report, all: bool) -> String {
-    let mut text =
-        format!("{}: {}, expected to be {}\n", report.device.dut, report.device.identity, report.device.profile.name);
+fn text(report: &Report, left: &[Left], all: bool) -> String {
+    let Identity { dut, identity, profile, .. } = &report.device;
+    let mut text = format!("{dut}: {identity}, expected to be {}, seed {}\n", profile.name, report.seed);
     let mut section = |heading: &str, body: &str| {
         if !body.is_empty() {
             let _ = write!(text, "\n{heading}\n{}", indented(body));
@@ -144,6 +258,8 @@ fn text(report: &Report, all: bool) -> String {
     section("waived", &told(report, |verdict| matches!(verdict, Verdict::Waived(_))));
     section("waivers that are out of date", &report.stale.iter().map(|line| format!("{line}\n")).collect::<String>());
     section("what does not hold", &told(report, |verdict| !verdict.is_good()));
+    let again = |left: &Left| [left.case.to_string(), left.command.clone()];
+    section("to see it again", &lines(&left.iter().map(again).collect::<Vec<_>>()));
     let exercised = report.tally.iter().filter(|(_, premises, _)| *premises > 0).count() as u64;
     let verdicts = ["holds", "waived", "skipped", "fails", "unexpected", "ended"];
     let counts: Vec<_> = verdicts.iter().map(|name| format!("{} {name}", report.count(name))).collect();
@@ -204,7 +320,8 @@ mod tests {
     fn devices_are_named() {
         assert_eq!("model:adapter".parse(), Ok(Device::Model(Target::Adapter)));
         assert_eq!("qemu:chroot /lab q".parse(), Ok(Device::Qemu(["chroot", "/lab", "q"].map(String::from).to_vec())));
-        for wrong in ["", "model", "model:vic", "qemu:", "qemu: ", "software"] {
+        assert_eq!("process:./d -v".parse(), Ok(Device::Process(["./d", "-v"].map(String::from).to_vec())));
+        for wrong in ["", "model", "model:vic", "qemu:", "qemu: ", "process:", "software"] {
             assert!(wrong.parse::<Device>().is_err(), "{wrong}");
         }
     }

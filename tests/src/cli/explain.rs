@@ -91,7 +91,7 @@ fn deviation(&(deviation, sentence, source): &(Deviation, &'static str, &'static
 }
 
 fn profile(profile: &Profile) -> String {
-    let limits = profile.limits;
+    let (limits, width) = (profile.limits, profile.widest());
     let deviations: Vec<_> = profile.deviations.iter().map(|deviation| format!("{deviation:?}")).collect();
     let deviations = if deviations.is_empty() { "none".into() } else { deviations.join(", ") };
     format!(
@@ -102,16 +102,16 @@ fn profile(profile: &Profile) -> String {
         limits.tx_ring,
         limits.rx_ring,
         limits.ring_step,
-        limits.tx_queues,
-        limits.rx_queues,
-        limits.vectors,
+        width.tx_queues,
+        width.rx_queues,
+        width.vectors,
         limits.min_mtu,
         limits.max_mtu
     )
 }
 
 fn mutant(mutant: Mutant) -> String {
-    let (_, name, at, killer, what) = mutant.row();
+    let (_, name, at, killer, what, _) = mutant.row();
     format!("planted bug {name} in the {}, rejected by {killer}\n  {}\n", place(*at), bug(what))
 }
 

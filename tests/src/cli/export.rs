@@ -10,9 +10,9 @@ use std::path::PathBuf;
 enum Format {
     /// Reference pages, one after the other.
     Markdown,
-    /// Every table in one document.
+    /// Every table in one document, by the schema in tests/schema/export-1.json.
     Json,
-    /// A header with every number.
+    /// A header for C11 and C++17: structures, and every number.
     C,
 }
 
@@ -36,7 +36,7 @@ impl Format {
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to write
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Markdown)]
+    #[arg(value_enum, default_value_t = Format::Markdown)]
     format: Format,
     /// Write to this file, not to standard output
     #[arg(long, value_name = "FILE")]

@@ -3,11 +3,13 @@
 use super::table::{indented, lines};
 use super::{Answer, Out, Run, Trouble};
 use crate::case::{self, Case};
+use crate::conform::seen;
 use crate::vmxnet3::bad;
-use model::mutant::{Mutant, Place};
+use model::mutant::{Mutant, Place, Row};
 use serde::Serialize;
 use spec::clause::{ALL, Clause};
 use spec::profile::{Deviation, Offer, Profile};
+use std::path::PathBuf;
 
 /// The devices that a guest or a hypervisor can meet here.
 const DEVICES: &[(&str, &str)] = &[
@@ -26,10 +28,11 @@ pub struct Args {
     /// Planted bugs: name, clause that rejects it, place and what it does wrong
     #[arg(long, group = "what")]
     mutants: bool,
-    /// Clauses: id, strength, judge, sentence
+    /// Clauses: id, strength, judge, devices on which the cases that claim it were seen to hold, sentence, source
     #[arg(long, group = "what")]
     clauses: bool,
-    /// Cases: name, what it needs beyond registers, memory, wire and interrupts, and the clauses that it claims
+    /// Cases: name, what it needs beyond registers, memory, wire and interrupts, devices that it was seen to hold on, and the clauses
+    /// that it claims
     #[arg(long, group = "what")]
     cases: bool,
     /// Known faults of such devices, a row of the table of bad inputs each: the cases that judge it, or why none can
@@ -47,6 +50,10 @@ pub struct Args {
     /// Deviations: name, profiles that have it, sentence
     #[arg(long, group = "what")]
     deviations: bool,
+    /// Print the record of which devices a case was seen to hold on, golden/seen/cases.json, with what these reports saw: files that
+    /// `vnic conform --json` has written
+    #[arg(long, group = "what", value_name = "REPORT", num_args = 1..)]
+    seen: Vec<PathBuf>,
 }
 
 impl Run for Args {
@@ -60,6 +67,11 @@ impl Run for Args {
             (self.deviations, "deviations", deviations),
             (self.mutants, "mutants", mutants),
         ];
+        if !self.seen.is_empty() {
+            let reports = self.seen.iter().map(|path| super::conform::read(path)).collect::<Result<Vec<_>, _>>()?;
+            out.json(&seen::record().clone().with(&reports))?;
+            return Ok(Answer::Holds);
+        }
         if self.json {
             out.json(&Catalogue::whole())?;
             return Ok(Answer::Holds);
@@ -77,16 +89,24 @@ impl Run for Args {
 }
 
 fn clauses() -> String {
-    let row =
-        |clause: &Clause| [clause.id, clause.strength.name(), clause.judge.name(), clause.sentence].map(String::from);
+    let row = |clause: &Clause| {
+        let Clause { id, sentence, source, strength, judge } = clause;
+        let held = devices_of(&seen::record().of_clause(id));
+        [id.to_string(), strength.name().into(), judge.name().into(), held, format!("{sentence} ({source})")]
+    };
     lines(&ALL.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Names of devices in one word; `-`: none.
+fn devices_of(names: &[&str]) -> String {
+    if names.is_empty() { "-".into() } else { names.join(",") }
 }
 
 fn cases() -> String {
     let row = |case: &Case| {
         let needs: Vec<_> = case.needs.iter().map(|need| format!("{need:?}").to_lowercase()).collect();
         let needs = if needs.is_empty() { "any device".into() } else { needs.join(",") };
-        [case.id.to_string(), needs, case.clauses.join(" ")]
+        [case.id.to_string(), needs, devices_of(&seen::record().of_case(case.id)), case.clauses.join(" ")]
     };
     lines(&case::all().map(row).collect::<Vec<_>>())
 }
@@ -116,6 +136,7 @@ struct ClauseRow {
     sentence: &'static str,
     source: &'static str,
     cases: Vec<&'static str>,
+    seen: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +144,7 @@ struct CaseRow {
     case: &'static str,
     needs: Vec<&'static str>,
     clauses: &'static [&'static str],
+    seen: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -142,11 +164,13 @@ impl Catalogue {
             sentence: clause.sentence,
             source: clause.source,
             cases: claiming(clause.id),
+            seen: seen::record().of_clause(clause.id),
         };
         let case = |case: &'static Case| CaseRow {
             case: case.id,
             needs: case.needs.iter().map(|need| need.reason()).collect(),
             clauses: case.clauses,
+            seen: seen::record().of_case(case.id),
         };
         let judged = bad::ROWS.iter().map(|&(row, cases)| FaultRow { row, cases, reason: None });
         let elsewhere = bad::ELSEWHERE.iter().map(|&(row, reason)| FaultRow { row, cases: &[], reason: Some(reason) });
@@ -188,7 +212,7 @@ fn deviations() -> String {
 }
 
 fn mutants() -> String {
-    let row = |&(_, name, at, killer, what): &(Mutant, &str, Place, &str, &str)| {
+    let row = |&(_, name, at, killer, what, _): &Row| {
         [name.to_string(), killer.to_string(), format!("{}: {}", place(at), bug(what))]
     };
     lines(&Mutant::TABLE.iter().map(row).collect::<Vec<_>>())

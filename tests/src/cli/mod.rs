@@ -4,6 +4,7 @@
 //! `Out`, trouble to standard error as one sentence, progress to a terminal only. Exit status: 0 holds, 1 does not hold,
 //! 2 the input or the call is wrong.
 
+mod answer;
 mod conform;
 mod ctl;
 mod diff;
@@ -97,6 +98,8 @@ verbs! {
     Serve(serve::Args),
     /// Hold a device, ours or somebody else's, against the conformance suite
     Conform(conform::Args),
+    /// Answer for one of our models in JSON lines, as a program under test does
+    Answer(answer::Args),
     /// Keep a hypervisor's connection while its device moves between two `serve`
     Front(front::Args),
     /// Join wires as a learning switch

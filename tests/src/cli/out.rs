@@ -17,6 +17,11 @@ impl<'w> Out<'w> {
         Self { to, closed: false }
     }
 
+    /// Standard output itself, for a conversation over it.
+    pub fn writer(&mut self) -> &mut dyn Write {
+        self.to
+    }
+
     /// Writes `text` as it is.
     pub fn text(&mut self, text: &str) -> Result<(), Trouble> {
         self.unless_closed(|to| to.write_all(text.as_bytes()))

@@ -2,10 +2,12 @@
 //! capture the register log drives the software body, and everything read and saved is predicted.
 
 use super::{Answer, Out, Run, Trouble};
+use crate::conform::failures;
 use golden::dump::{Dump, Recording};
 use golden::import::ImportError;
 use golden::replay::{ReplayReport, replay};
 use golden::trace;
+use model::mutant::Planted;
 use serde::Serialize;
 use spec::profile::Profile;
 use std::path::PathBuf;
@@ -77,33 +79,82 @@ struct Exact {
     divergence: Option<trace::Divergence>,
     /// What the judges found, a sentence each with its clause first.
     violations: Vec<String>,
+    /// The case whose conversation it is; empty: none.
+    case: String,
+    /// Claims of that case that do not hold, a sentence each with its clause first.
+    claims: Vec<String>,
 }
 
 fn exact(recording: &Recording, json: bool, out: &mut Out<'_>) -> Result<Answer, Trouble> {
     let Recording { file, trace } = recording;
-    let replayed = trace::replay(trace).map_err(|error| ImportError::Follow { file: file.clone(), error })?;
-    let report = Exact {
-        schema: 1,
-        holds: replayed.holds(),
-        device: trace.header.device.name(),
-        profile: trace.header.profile.name,
-        calls: trace.steps.len(),
-        effects: replayed.effects,
-        divergence: replayed.divergence.clone(),
-        violations: replayed.violations(),
+    let planted = trace.header.mutant.map_or(Ok(Planted::NONE), super::conform::plant)?;
+    let report = if trace.header.partial.is_some() {
+        held_again(recording, planted)?
+    } else {
+        let replayed = trace::replay_planted(trace, planted);
+        let replayed = replayed.map_err(|error| ImportError::Follow { file: file.clone(), error })?;
+        let failed = !trace.header.case.is_empty();
+        // What a case claims was claimed of a device that did just this, and of no other.
+        let told = if failed && replayed.divergence.is_none() { &trace.claims[..] } else { &[] };
+        Exact {
+            holds: replayed.divergence.is_none() && if failed { told.is_empty() } else { replayed.verdict.is_clean() },
+            effects: replayed.effects,
+            divergence: replayed.divergence.clone(),
+            violations: if failed { Vec::new() } else { replayed.violations() },
+            claims: told.iter().map(|claim| claim.words.clone()).collect(),
+            ..Exact::of(trace)
+        }
     };
     if json {
         out.json(&report)?;
     } else {
         let Exact { device, profile, calls, effects, .. } = &report;
-        out.text(&format!("device {device}, profile {profile}: {calls} calls, {effects} effects as recorded\n"))?;
-        for violation in &report.violations {
-            out.text(&format!("{violation}\n"))?;
+        if !report.case.is_empty() {
+            out.text(&format!("case {}, left behind by {}\n", report.case, trace.header.origin))?;
+        }
+        out.text(&match trace.header.partial {
+            Some(_) => {
+                format!("device {device}, profile {profile}: held again, as its calls are not all there is to it\n")
+            }
+            None => format!("device {device}, profile {profile}: {calls} calls, {effects} effects as recorded\n"),
+        })?;
+        for line in report.violations.iter().chain(&report.claims) {
+            out.text(&format!("{line}\n"))?;
         }
         if let Some(divergence) = &report.divergence {
             out.text(&format!("{file}, {divergence}\n"))?;
         }
+        if report.divergence.is_some() && !report.case.is_empty() {
+            out.text("the device does something else now: whether the claims hold, the case itself says\n")?;
+        }
         out.text(if report.holds { "holds\n" } else { "does not hold\n" })?;
     }
     Ok(report.holds.into())
+}
+
+/// The case of a trace is held again: what it did beside calls is not in the trace.
+fn held_again(recording: &Recording, planted: Planted) -> Result<Exact, Trouble> {
+    let Recording { file, trace } = recording;
+    let failures = failures::again(trace, planted)
+        .ok_or_else(|| Trouble::NoCase { file: file.clone(), case: trace.header.case.clone() })?;
+    let claims: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    Ok(Exact { holds: claims.is_empty(), claims, ..Exact::of(trace) })
+}
+
+impl Exact {
+    /// Of a trace of which nothing was found yet.
+    fn of(trace: &trace::Trace) -> Self {
+        Self {
+            schema: 1,
+            holds: false,
+            device: trace.header.device.name(),
+            profile: trace.header.profile.name,
+            calls: trace.steps.len(),
+            effects: 0,
+            divergence: None,
+            violations: Vec::new(),
+            case: trace.header.case.clone(),
+            claims: Vec::new(),
+        }
+    }
 }

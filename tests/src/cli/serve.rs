@@ -8,7 +8,6 @@ use golden::serve::{Config, Event, Kind, Path, Server, Wired};
 use rustix::fd::AsFd;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use spec::profile::{Offer, Profile};
-use spec::vmxnet3::TUNNELS_UNASKED;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -41,8 +40,7 @@ pub struct Args {
     /// Device profile; `vnic list --profiles` names them
     #[arg(long, value_name = "NAME", value_parser = profile, default_value = Profile::REFERENCE.name)]
     profile: &'static Profile,
-    /// Offer interface versions up to this one; from 4 on they oblige a device to tunnel offloads, and one without is refused. As the
-    /// profile has it if not given
+    /// Offer interface versions up to this one, 1 to 9. As the profile has it if not given
     #[arg(long, value_name = "NEWEST", value_parser = clap::value_parser!(u8).range(1..=i64::from(Offer::NEWEST)))]
     versions: Option<u8>,
     /// Most TX and most RX queues, 1 to 8: a driver that sets up more is refused. It takes one a vCPU and cannot be told before
@@ -103,12 +101,6 @@ impl Args {
             queues: self.queues.unwrap_or(own.queues),
             msix: self.interrupts.map_or(own.msix, |interrupts| matches!(interrupts, Interrupts::Msix)),
         };
-        if !offer.is_kept(self.profile.answers.tunnels) {
-            let (version, first) = (offer.version, TUNNELS_UNASKED.start());
-            return Err(Trouble::Serve(format!(
-                "version {version} cannot be served: drivers of version {first} and later leave tunnels to the device unasked, and this one does none"
-            )));
-        }
         self.profile.offering(offer).ok_or_else(|| Trouble::Serve("no profile has this offer".into()))
     }
 

@@ -53,6 +53,25 @@ pub enum Trouble {
         /// The bug.
         name: &'static str,
     },
+    /// A planted bug was asked for in a device that is not ours.
+    #[error("a bug can be planted in our own models only: --dut model:software or model:adapter")]
+    ForeignMutant,
+    /// A file is no report of `conform`, or no list of waivers.
+    #[error("{file}: {error}")]
+    Report {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        error: crate::conform::document::ReadError,
+    },
+    /// A trace of a case that there is no more.
+    #[error("{file}: no case is called {case}")]
+    NoCase {
+        /// The file.
+        file: String,
+        /// The name.
+        case: String,
+    },
     /// A file cannot be written.
     #[error("{file}: cannot be written ({kind})")]
     Write {

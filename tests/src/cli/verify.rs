@@ -34,7 +34,7 @@ pub(super) fn profile(name: &str) -> Result<&'static Profile, &'static str> {
     Profile::by_name(name).ok_or("no profile has this name, `vnic list --profiles` has them all")
 }
 
-fn mutant(name: &str) -> Result<Mutant, &'static str> {
+pub(super) fn mutant(name: &str) -> Result<Mutant, &'static str> {
     Mutant::by_name(name).ok_or("no planted bug has this name, `vnic list --mutants` has them all")
 }
 

@@ -1,13 +1,19 @@
 //! The suite against one device: which cases are run, what became of each, and what is known and waived.
 
+pub mod document;
+mod drawing;
+pub mod failures;
+pub mod html;
 pub mod junit;
+pub mod seen;
 pub mod waivers;
 
-use crate::case::{Case, Ended, Failure, Outcome, Subject, Target, all, run_case};
+use crate::case::{Case, Ended, Failure, Outcome, SEED, Subject, Target, Terms, all, run_on};
+use crate::rig::Conversation;
 use golden::dut::{Dut, Trouble};
-use model::mutant::Planted;
-use serde::Serialize;
+use model::mutant::{Mutant, Planted};
 use spec::clause::Tally;
+use spec::frame::Dice;
 use spec::profile::Profile;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -105,6 +111,10 @@ pub struct Row {
     pub verdict: Verdict,
     /// How long it took.
     pub took: Duration,
+    /// The first conversation in which a claim did not hold.
+    pub conversation: Option<Conversation>,
+    /// What repeats the failure on somebody else's device, in its own words; empty where there is none.
+    pub script: String,
 }
 
 /// The device and what is known of it.
@@ -118,6 +128,21 @@ pub struct Identity {
     pub version: String,
     /// What it is expected to be.
     pub profile: &'static Profile,
+    /// The bug that is planted in it, if it is one of ours.
+    pub mutant: Option<Mutant>,
+}
+
+/// How a run is made.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'s> {
+    /// Which cases are run.
+    pub choice: &'s Choice,
+    /// What is known of the device.
+    pub waivers: &'static [Waiver],
+    /// Order of the cases, contents of memory that nobody has written, payloads. [`SEED`] is the suite's own order.
+    pub seed: u64,
+    /// The bug planted in one of ours.
+    pub planted: Planted,
 }
 
 /// What a run found.
@@ -125,42 +150,14 @@ pub struct Identity {
 pub struct Report {
     /// The device.
     pub device: Identity,
+    /// The seed of the run.
+    pub seed: u64,
     /// A row a case, in the suite's order.
     pub rows: Vec<Row>,
     /// Premises and violations of every clause.
     pub tally: Tally,
     /// Waivers that name no case, no clause of their case, or a day that is over.
     pub stale: Vec<String>,
-}
-
-/// A report as JSON, by tests/schema/conform-1.json.
-#[derive(Clone, Debug, Serialize)]
-pub struct Document {
-    schema: u32,
-    dut: String,
-    identity: String,
-    profile: &'static str,
-    cases: Vec<CaseRow>,
-    clauses: Vec<ClauseRow>,
-    stale_waivers: Vec<String>,
-    holds: bool,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct CaseRow {
-    case: &'static str,
-    clauses: &'static [&'static str],
-    verdict: &'static str,
-    details: Vec<String>,
-    milliseconds: u64,
-    script: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct ClauseRow {
-    clause: &'static str,
-    exercised: u64,
-    violated: u64,
 }
 
 impl Report {
@@ -173,69 +170,71 @@ impl Report {
     pub fn count(&self, name: &str) -> usize {
         self.rows.iter().filter(|row| row.verdict.name() == name).count()
     }
-
-    /// The report as JSON.
-    pub fn document(&self) -> Document {
-        let script = |verdict: &Verdict| match verdict {
-            Verdict::Ended(ended) => ended.script.clone(),
-            _ => String::new(),
-        };
-        let case = |row: &Row| CaseRow {
-            case: row.case.id,
-            clauses: row.case.clauses,
-            verdict: row.verdict.name(),
-            details: row.verdict.details(),
-            milliseconds: row.took.as_millis().try_into().unwrap_or(u64::MAX),
-            script: script(&row.verdict),
-        };
-        let exercised = self.tally.iter().filter(|(_, exercised, _)| *exercised > 0);
-        Document {
-            schema: 1,
-            dut: self.device.dut.clone(),
-            identity: self.device.identity.clone(),
-            profile: self.device.profile.name,
-            cases: self.rows.iter().map(case).collect(),
-            clauses: exercised
-                .map(|(clause, exercised, violated)| ClauseRow { clause: clause.id, exercised, violated })
-                .collect(),
-            stale_waivers: self.stale.clone(),
-            holds: self.holds(),
-        }
-    }
 }
 
 /// The device that a run is about.
-pub enum Under {
+pub enum Under<'d> {
     /// Our own on one body, or both.
     Ours(Target),
     /// Somebody else's: makes one at power-on as often as it is asked.
-    Theirs(Box<dyn FnMut() -> Result<Box<dyn Dut>, Trouble>>),
+    Theirs(Box<Maker<'d>>),
+}
+
+/// Makes a device at power-on.
+pub type Maker<'d> = dyn FnMut() -> Result<Box<dyn Dut + 'd>, Trouble> + 'd;
+
+impl<'d> Under<'d> {
+    fn subject(&mut self) -> Subject<'_, 'd> {
+        match self {
+            Under::Ours(target) => Subject::Ours(*target),
+            Under::Theirs(make) => Subject::Theirs(make),
+        }
+    }
 }
 
 /// Runs the chosen cases. `progress` is told cases done and cases to do.
 pub fn run(
     device: Identity,
-    under: &mut Under,
-    choice: &Choice,
-    waivers: &'static [Waiver],
+    under: &mut Under<'_>,
+    settings: &Settings<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Report {
-    let chosen: Vec<&'static Case> = all().filter(|case| choice.takes(case)).collect();
+    let Settings { choice, waivers, seed, planted } = *settings;
+    let mut chosen: Vec<(usize, &'static Case)> = all().filter(|case| choice.takes(case)).enumerate().collect();
+    if seed != SEED {
+        shuffle(&mut chosen, seed);
+    }
     let known: Vec<&'static Waiver> = waivers.iter().filter(|it| it.covers(&device.version)).collect();
-    let mut report = Report { stale: waivers::stale(&known), device, rows: Vec::new(), tally: Tally::default() };
-    let profile = report.device.profile;
-    for (done, case) in chosen.iter().copied().enumerate() {
+    let (stale, profile) = (waivers::stale(&known), device.profile);
+    let mut tally = Tally::default();
+    let mut rows = Vec::new();
+    for (done, (place, case)) in chosen.iter().copied().enumerate() {
         progress(done as u64, chosen.len() as u64);
         let start = Instant::now();
-        let subject = match under {
-            Under::Ours(target) => Subject::Ours(*target),
-            Under::Theirs(make) => Subject::Theirs(make),
-        };
-        let outcome = unless_broken(|| run_case(case, profile, profile, Planted::NONE, subject));
-        report.tally.merge(&outcome.tally);
-        report.rows.push(Row { case, verdict: judge(case, outcome, &known), took: start.elapsed() });
+        let terms = Terms { profile, device: profile, planted, seed, record: false };
+        let outcome = unless_broken(|| run_on(case, &terms, under.subject()));
+        tally.merge(&outcome.tally);
+        let verdict = judge(case, outcome, &known);
+        let (mut conversation, mut script) = (None, String::new());
+        if matches!(verdict, Verdict::Fails(_)) {
+            // Once more, with everything kept.
+            let again = unless_broken(|| run_on(case, &Terms { record: true, ..terms }, under.subject()));
+            (conversation, script) = (again.conversation, again.script);
+        } else if let Verdict::Ended(ended) = &verdict {
+            script.clone_from(&ended.script);
+        }
+        rows.push((place, Row { case, verdict, took: start.elapsed(), conversation, script }));
     }
-    report
+    rows.sort_by_key(|(place, _)| *place);
+    Report { device, seed, rows: rows.into_iter().map(|(_, row)| row).collect(), tally, stale }
+}
+
+/// Another order for each seed: each place takes one of those that are left.
+fn shuffle<T>(all: &mut [T], seed: u64) {
+    let mut dice = Dice::new(seed);
+    for left in (1..all.len()).rev() {
+        all.swap(left, dice.below(left as u64 + 1) as usize);
+    }
 }
 
 /// What `run` found; a case that does not stand what the device answers is a result too.
@@ -325,6 +324,20 @@ mod tests {
         };
         assert_eq!(judge(case, ended(), &[waiver(case, case.clauses[0])]).name(), "ended");
         assert_eq!(judge(case, ended(), &[waiver(case, ALIVE)]).name(), "waived");
+    }
+
+    #[test]
+    fn an_order_has_every_case_once_and_is_another_by_another_seed() {
+        let order = |seed| {
+            let mut all: Vec<u32> = (0..100).collect();
+            shuffle(&mut all, seed);
+            all
+        };
+        assert_eq!(order(2), order(2));
+        assert_ne!(order(2), order(3));
+        let mut sorted = order(2);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
     }
 
     #[test]

@@ -1,11 +1,18 @@
 //! The device behind a bench: one of our models with everything visible, or somebody else's behind the face of a [`Dut`].
 
+use super::tape::Tape;
 use super::watch::{Seen, Watch};
-use golden::dut::{self, Dut, Trouble};
+use golden::dut::{self, Dut, Lack, Trouble};
+use golden::trace::{Answer, Call, Header, What, apply};
 use model::machine::{Action, Machine, ROUNDS, System};
 use model::memory::Memory;
+use model::migrate::Plan;
 use spec::event::Bar;
+use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
+
+/// Steps of the devices between two looks at what else could happen.
+const BURST: u32 = 4096;
 
 /// One of our models, and who watches it.
 #[derive(Clone, Debug)]
@@ -24,18 +31,23 @@ impl Inside {
 
     /// Does one thing that can happen.
     pub fn act(&mut self, action: Action) {
+        self.beside();
         self.machine.act(action, &mut self.watch);
     }
 
-    /// One step of every part of the adapter.
-    fn push(&mut self) {
-        let mut actions = Vec::new();
-        self.machine.actions(&mut actions);
-        for action in actions {
-            if matches!(action, Action::Phase | Action::Adapter(_)) {
-                self.machine.act(action, &mut self.watch);
-            }
+    /// What is done to it next is no call that a trace can hold.
+    fn beside(&self) {
+        if let Some(tape) = &self.watch.tape {
+            tape.beside();
         }
+    }
+
+    fn call(&mut self, call: &Call<'_>) -> Answer {
+        let answer = apply(call, &mut self.machine.system, &mut self.watch);
+        if let Some(tape) = &self.watch.tape {
+            tape.call(call, answer);
+        }
+        answer
     }
 
     /// Until the vCPUs run: a command on the adapter blocks them.
@@ -44,15 +56,15 @@ impl Inside {
             if self.machine.system.vcpus_run() {
                 return;
             }
-            self.push();
+            self.call(&Call::Step { budget: 1 });
         }
         self.stuck.get_or_insert("a command never ended");
     }
 
     fn write(&mut self, bar: Bar, offset: u32, value: u32) {
         let mut tries = 0;
-        while !self.machine.system.guest_write(bar, offset, value, &mut self.watch) {
-            self.push();
+        while !self.call(&Call::Write { bar, offset, value }).is_done() {
+            self.call(&Call::Step { budget: 1 });
             tries += 1;
             if tries > ROUNDS {
                 self.stuck.get_or_insert("a register write never found room");
@@ -64,23 +76,37 @@ impl Inside {
 
     fn read(&mut self, bar: Bar, offset: u32) -> u32 {
         self.wait();
-        let value = self.machine.system.guest_read(bar, offset, &mut self.watch);
-        value.unwrap_or_else(|| {
+        self.call(&Call::Read { bar, offset }).value().unwrap_or_else(|| {
             self.stuck.get_or_insert("a register read never completed");
             0
         })
     }
 
+    /// Lets everything happen, and takes every message for the guest, until nothing is left to happen.
     fn settle(&mut self) {
-        if !self.machine.settle(&mut self.watch, ROUNDS) {
-            self.stuck.get_or_insert("the machine never came to rest");
+        for _ in 0..ROUNDS {
+            let mut busy = self.call(&Call::Run { budget: BURST }) == Answer::Value(1);
+            if !self.machine.system.vcpus_run() || self.machine.system.switching() {
+                self.call(&Call::Step { budget: 1 });
+                busy = true;
+            }
+            while self.machine.system.vcpus_run() && self.machine.system.messages() != 0 {
+                let vector = self.machine.system.messages().trailing_zeros() as u16;
+                self.call(&Call::Message { vector });
+                busy = true;
+            }
+            if !busy {
+                self.call(&Call::Idle);
+                return;
+            }
         }
+        self.stuck.get_or_insert("the machine never came to rest");
     }
 }
 
 /// Somebody else's device: seen from outside, with a copy of guest memory that is taken when it is asked for.
-pub struct Foreign {
-    dut: RefCell<Box<dyn Dut>>,
+pub struct Foreign<'d> {
+    dut: RefCell<Box<dyn Dut + 'd>>,
     /// The region of guest memory that is looked at, as it is now; empty when it may have changed.
     now: OnceCell<Memory>,
     /// The same as it was when the record was last taken, with what the guest stored since.
@@ -89,17 +115,18 @@ pub struct Foreign {
     bytes: usize,
     seen: Vec<Seen>,
     trouble: RefCell<Option<Trouble>>,
+    tape: Option<Tape>,
 }
 
-impl std::fmt::Debug for Foreign {
+impl std::fmt::Debug for Foreign<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Foreign({}, {:?})", self.dut.borrow().about().name, self.trouble.borrow())
     }
 }
 
-impl Foreign {
+impl<'d> Foreign<'d> {
     /// `dut` with `bytes` of its guest memory, all of them `poison`.
-    pub(super) fn new(dut: Box<dyn Dut>, bytes: usize, poison: u8) -> Self {
+    pub(super) fn new(dut: Box<dyn Dut + 'd>, bytes: usize, poison: u8) -> Self {
         let base = dut.about().base;
         let mut before = Memory::new(&[(base, bytes)]);
         let foreign = Self {
@@ -110,6 +137,7 @@ impl Foreign {
             bytes,
             seen: Vec::new(),
             trouble: RefCell::new(None),
+            tape: None,
         };
         if let Ok(all) = before.bytes_mut(base, bytes) {
             all.fill(poison);
@@ -169,11 +197,36 @@ impl Foreign {
     fn settle(&mut self) {
         let mut news = Vec::new();
         self.tell(|dut| dut.settle(&mut news));
+        if let Some(tape) = &self.tape {
+            for seen in &news {
+                tape.effect(match seen {
+                    dut::Seen::Sent(frame) => What::Transmit { queue: 0, frame: frame.clone() },
+                    dut::Seen::Vector(index) => What::Vector { index: *index },
+                    dut::Seen::Line(asserted) => What::Intx { asserted: *asserted },
+                });
+            }
+        }
+        self.heard(&Call::Run { budget: 0 }, Answer::Done);
         self.seen.extend(news.into_iter().map(|seen| match seen {
             dut::Seen::Sent(frame) => Seen::Sent(0, frame),
             dut::Seen::Vector(vector) => Seen::Vector(vector),
             dut::Seen::Line(asserted) => Seen::Line(asserted),
         }));
+    }
+
+    /// Keeps what was said to it.
+    fn heard(&self, call: &Call<'_>, answer: Answer) {
+        if let Some(tape) = &self.tape {
+            tape.call(call, answer);
+        }
+    }
+
+    /// What cannot be seen of it is needed: the conversation is over.
+    fn need(&self, lack: Lack) {
+        let mut trouble = self.trouble.borrow_mut();
+        if trouble.is_none() && self.dut.borrow().cannot().contains(&lack) {
+            *trouble = Some(Trouble::Cannot(lack));
+        }
     }
 
     /// Where memory is not as it was, a run of bytes an entry.
@@ -196,11 +249,11 @@ impl Foreign {
 
 /// The device behind a bench.
 #[derive(Debug)]
-pub enum Device {
+pub enum Device<'d> {
     /// One of our models.
     Ours(Box<Inside>),
     /// Somebody else's.
-    Theirs(Box<Foreign>),
+    Theirs(Box<Foreign<'d>>),
 }
 
 /// What a device holds, as far as one can look: equal states answer alike.
@@ -212,14 +265,56 @@ pub enum State {
     Visible(Memory, Vec<u32>),
 }
 
-impl Device {
+impl Device<'_> {
+    /// Keeps on `tape` what is said to the device from here on; `header` says what it is.
+    pub(super) fn record(&mut self, tape: Tape, header: Header) {
+        match self {
+            Self::Ours(inside) => {
+                tape.begin(header, true);
+                inside.watch.tape = Some(tape);
+            }
+            Self::Theirs(foreign) => {
+                tape.begin(header, false);
+                foreign.tape = Some(tape);
+            }
+        }
+    }
+
+    /// The conversation needs something that a device may lack.
+    pub(super) fn need(&self, lack: Lack) {
+        if let Self::Theirs(foreign) = self {
+            foreign.need(lack);
+        }
+    }
+
+    /// Asks for a switch between the bodies. False: one is under way already, or a command is.
+    ///
+    /// # Panics
+    /// As [`Device::inside`].
+    pub fn switch(&mut self, plan: Plan) -> bool {
+        match self {
+            Self::Ours(inside) => inside.call(&Call::Switch { plan }).is_done(),
+            Self::Theirs(foreign) => panic!("{foreign:?} has one body"),
+        }
+    }
+
+    /// The wire becomes ready or busy. A foreign device's is always ready.
+    pub fn wire(&mut self, ready: bool) {
+        if let Self::Ours(inside) = self {
+            inside.call(&Call::Wire { ready });
+        }
+    }
+
     /// One of our models.
     ///
     /// # Panics
     /// When it is somebody else's: a case that looks inside says so by `Need::Inside`, and is not run then.
     pub fn inside(&mut self) -> &mut Inside {
         match self {
-            Self::Ours(inside) => inside,
+            Self::Ours(inside) => {
+                inside.beside();
+                inside
+            }
             Self::Theirs(foreign) => panic!("{foreign:?} cannot be looked into"),
         }
     }
@@ -257,8 +352,12 @@ impl Device {
     /// Stores to guest memory; false outside it.
     pub fn store(&mut self, pa: u64, bytes: &[u8]) -> bool {
         match self {
-            Self::Ours(inside) => inside.machine.system.guest_store(pa, bytes, &mut inside.watch).is_ok(),
-            Self::Theirs(foreign) => foreign.store(pa, bytes),
+            Self::Ours(inside) => inside.call(&Call::Store { pa, bytes: Cow::Borrowed(bytes) }).is_done(),
+            Self::Theirs(foreign) => {
+                let stored = foreign.store(pa, bytes);
+                foreign.heard(&Call::Store { pa, bytes: Cow::Borrowed(bytes) }, stored.into());
+                stored
+            }
         }
     }
 
@@ -266,7 +365,11 @@ impl Device {
     pub fn read(&mut self, bar: Bar, offset: u32) -> u32 {
         match self {
             Self::Ours(inside) => inside.read(bar, offset),
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.read(bar, offset, 4)) as u32,
+            Self::Theirs(foreign) => {
+                let value = foreign.tell(|dut| dut.read(bar, offset, 4)) as u32;
+                foreign.heard(&Call::Read { bar, offset }, Answer::Value(value));
+                value
+            }
         }
     }
 
@@ -274,7 +377,10 @@ impl Device {
     pub fn write(&mut self, bar: Bar, offset: u32, value: u32) {
         match self {
             Self::Ours(inside) => inside.write(bar, offset, value),
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.write(bar, offset, 4, u64::from(value))),
+            Self::Theirs(foreign) => {
+                foreign.tell(|dut| dut.write(bar, offset, 4, u64::from(value)));
+                foreign.heard(&Call::Write { bar, offset, value }, Answer::Done);
+            }
         }
     }
 
@@ -289,16 +395,26 @@ impl Device {
     /// A frame reaches the uplink.
     pub fn offer(&mut self, frame: &[u8]) {
         match self {
-            Self::Ours(inside) => inside.machine.system.offer(frame, &mut inside.watch),
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.offer(frame)),
+            Self::Ours(inside) => {
+                inside.call(&Call::Offer { frame: Cow::Borrowed(frame) });
+            }
+            Self::Theirs(foreign) => {
+                foreign.tell(|dut| dut.offer(frame));
+                foreign.heard(&Call::Offer { frame: Cow::Borrowed(frame) }, Answer::Done);
+            }
         }
     }
 
     /// The link goes up or down.
     pub fn link(&mut self, up: bool) {
         match self {
-            Self::Ours(inside) => inside.machine.system.set_link(up, &mut inside.watch),
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.link(up)),
+            Self::Ours(inside) => {
+                inside.call(&Call::Link { up });
+            }
+            Self::Theirs(foreign) => {
+                foreign.tell(|dut| dut.link(up));
+                foreign.heard(&Call::Link { up }, Answer::Done);
+            }
         }
     }
 
@@ -306,10 +422,13 @@ impl Device {
     pub fn function_reset(&mut self) {
         match self {
             Self::Ours(inside) => {
-                inside.machine.system.function_reset(&mut inside.watch);
-                inside.machine.system.enable_msix();
+                inside.call(&Call::FunctionReset);
+                inside.call(&Call::EnableMsix);
             }
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.reset()),
+            Self::Theirs(foreign) => {
+                foreign.tell(|dut| dut.reset());
+                foreign.heard(&Call::FunctionReset, Answer::Done);
+            }
         }
     }
 
@@ -327,7 +446,15 @@ impl Device {
             Self::Ours(inside) => core::mem::take(&mut inside.watch.seen),
             Self::Theirs(foreign) => {
                 foreign.settle();
-                let writes = foreign.changes().into_iter().map(|(pa, len)| Seen::Write(pa, len));
+                let changes = foreign.changes();
+                if let Some(tape) = &foreign.tape {
+                    for &(pa, len) in &changes {
+                        let bytes = foreign.memory().bytes(pa, len).map(<[u8]>::to_vec).unwrap_or_default();
+                        tape.effect(What::Write { pa, bytes });
+                    }
+                    tape.call(&Call::Run { budget: 0 }, Answer::Done);
+                }
+                let writes = changes.into_iter().map(|(pa, len)| Seen::Write(pa, len));
                 let mut all = core::mem::take(&mut foreign.seen);
                 all.extend(writes);
                 foreign.before = foreign.memory().clone();

@@ -2,17 +2,21 @@
 //! unless a case says so.
 
 mod device;
+mod lent;
 mod registers;
 mod rings;
 mod setup;
 mod start;
 mod structures;
+mod tape;
 mod traffic;
 mod watch;
 
 use crate::case::Target;
 pub use device::{Device, Inside, State};
-use golden::dut::{Dut, Trouble};
+use golden::dut::{Dut, Lack, Trouble};
+use golden::trace;
+pub use lent::Lender;
 use model::guest::vmxnet3::{Driver, DriverConfig, Layout};
 use model::machine::{BASE, Machine, System};
 use model::memory::Memory;
@@ -25,6 +29,7 @@ use spec::position::RingIndex;
 use spec::profile::{Deviations, Profile};
 use spec::vmxnet3::Bar1;
 use spec::vmxnet3::command::rx_mode;
+pub use tape::{Conversation, Tape};
 pub use watch::{Seen, Watch};
 
 /// The address that the adapter's maker gave the device; the guest's own differs.
@@ -33,8 +38,6 @@ pub const PERMANENT: [u8; 6] = [0x00, 0x0c, 0x29, 0x12, 0x34, 0x56];
 pub const ANOTHER: [u8; 6] = [0x00, 0x50, 0x56, 0x00, 0x00, 0x02];
 /// Where frames from outside come from.
 pub const PEER: [u8; 6] = [0x02, 0, 0, 0, 0, 0xfe];
-/// Key of generated frames.
-const SEED: u64 = 0x5eed;
 
 /// The guest's side of a TX queue.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,9 +55,9 @@ struct RxSide {
 
 /// A device and the guest that talks to it.
 #[derive(Debug)]
-pub struct Bench {
+pub struct Bench<'d> {
     /// The device.
-    pub device: Device,
+    pub device: Device<'d>,
     /// Where the guest's structures lie.
     pub layout: Layout,
     /// What it is told to be.
@@ -63,12 +66,15 @@ pub struct Bench {
     pub target: Target,
     /// Bytes of an entry of the TX data rings that structures name; 0 leaves them out.
     pub tx_data_bytes: u16,
+    /// Doorbells are rung on the second page of BAR0.
+    pub second_page: bool,
     version: u8,
     profile: &'static Profile,
     permanent: [u8; 6],
     tx: Vec<TxSide>,
     rx: Vec<RxSide>,
     next_id: u64,
+    seed: u64,
     stuck: Option<&'static str>,
 }
 
@@ -83,7 +89,7 @@ const VISIBLE: [(Bar, u32); 4] = [
     (Bar::Bar1, Bar1::Mach.offset()),
 ];
 
-impl Bench {
+impl<'d> Bench<'d> {
     /// One of our devices built as `device`, at power-on; the guest expects `profile`.
     pub fn ours(
         profile: &'static Profile,
@@ -101,14 +107,15 @@ impl Bench {
         system.plant(planted);
         let plain = profile.deviations == Deviations::NONE;
         let driver = Driver::new(setup.config.clone(), layout.clone());
-        let watch = Watch { judges: (setup.judged && plain).then(Judges::snoop), seen: Vec::new() };
+        let judges = (setup.judged && plain).then(Judges::snoop);
+        let watch = Watch { judges, ..Watch::default() };
         let inside = Inside::new(Machine::new(system, driver), watch);
         Self::with(Device::Ours(Box::new(inside)), profile, PERMANENT, target, setup, layout)
     }
 
     /// Somebody else's device at power-on; the guest expects `profile`, and keeps the address that the device was built with, as
     /// guests do: what a device does with another one is a case of its own.
-    pub fn theirs(profile: &'static Profile, dut: Box<dyn Dut>, setup: &Setup) -> Self {
+    pub fn theirs(profile: &'static Profile, dut: Box<dyn Dut + 'd>, setup: &Setup) -> Self {
         let (base, permanent) = (dut.about().base, dut.about().mac);
         let layout = plan(setup, base);
         let foreign = device::Foreign::new(dut, setup.bytes, setup.poison);
@@ -118,7 +125,7 @@ impl Bench {
     }
 
     fn with(
-        device: Device,
+        device: Device<'d>,
         profile: &'static Profile,
         permanent: [u8; 6],
         target: Target,
@@ -133,10 +140,12 @@ impl Bench {
             config: setup.config.clone(),
             target,
             tx_data_bytes: 0,
+            second_page: false,
             version: 1,
             profile,
             permanent,
             next_id: 1,
+            seed: setup.seed,
             stuck: None,
         }
     }
@@ -148,14 +157,29 @@ impl Bench {
     #[must_use]
     pub fn branch(&self) -> Self {
         let Device::Ours(inside) = &self.device else { panic!("{:?} cannot be copied", self.device) };
+        let mut copy = inside.clone();
+        copy.watch.tape = None;
         Self {
-            device: Device::Ours(inside.clone()),
+            device: Device::Ours(copy),
             layout: self.layout.clone(),
             config: self.config.clone(),
             tx: self.tx.clone(),
             rx: self.rx.clone(),
             ..*self
         }
+    }
+
+    /// Keeps on `tape` what is said from here on, for a case that is called `case`.
+    pub fn record(&mut self, tape: Tape, case: &str, device: &'static Profile, setup: &Setup) {
+        let kind = if self.target == Target::Adapter { trace::Device::Switching } else { trace::Device::Software };
+        let header = trace::Header {
+            seed: Some(self.seed),
+            memory: vec![(self.layout.base, setup.bytes as u64)],
+            fill: setup.poison,
+            case: case.into(),
+            ..trace::Header::new(kind, device, self.permanent)
+        };
+        self.device.record(tape, header);
     }
 
     /// What the guest expects the device to be.
@@ -242,11 +266,13 @@ impl Bench {
 
     /// Vectors raised since the last call of [`Bench::seen`].
     pub fn raised(&self, vector: u16) -> u64 {
+        self.device.need(Lack::Interrupts);
         self.device.seen().iter().filter(|seen| **seen == Seen::Vector(vector)).count() as u64
     }
 
     /// Frames sent since the last call of [`Bench::seen`].
     pub fn sent(&self) -> Vec<&[u8]> {
+        self.device.need(Lack::Sent);
         let mut frames = Vec::new();
         for seen in self.device.seen() {
             if let Seen::Sent(_, frame) = seen {
@@ -279,9 +305,7 @@ impl Bench {
 
     /// The wire becomes ready or busy. A foreign device's is always ready: no claim may rest on its being busy.
     pub fn wire(&mut self, ready: bool) {
-        if let Device::Ours(inside) = &mut self.device {
-            inside.machine.system.set_wire(ready, &mut inside.watch);
-        }
+        self.device.wire(ready);
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::Bench;
 use spec::event::Bar;
+use spec::vmxnet3::bar0::LargeBar0;
 use spec::vmxnet3::command::ecr;
 use spec::vmxnet3::{Bar0, Bar1, Command};
 
-impl Bench {
+impl Bench<'_> {
     /// Writes a register, waiting for room and for the command that it may start.
     pub fn write(&mut self, bar: Bar, offset: u32, value: u32) {
         self.device.write(bar, offset, value);
@@ -16,9 +17,16 @@ impl Bench {
         self.device.read(bar, offset)
     }
 
-    /// Writes a register of BAR0.
+    /// Writes a register of BAR0, a doorbell on the page that the guest uses.
     pub fn write0(&mut self, register: Bar0, value: u32) {
-        self.write(Bar::Bar0, register.offset(), value);
+        let second = match register {
+            Bar0::TxProd(queue) => LargeBar0::LbTxProd(queue),
+            Bar0::RxProd(queue) => LargeBar0::LbRxProd(queue),
+            Bar0::RxProd2(queue) => LargeBar0::LbRxProd2(queue),
+            Bar0::Imr(vector) => LargeBar0::Imr(vector),
+        };
+        let offset = if self.second_page { second.offset() } else { register.offset() };
+        self.write(Bar::Bar0, offset, value);
     }
 
     /// Reads a register of BAR0.

@@ -4,7 +4,7 @@ use super::Bench;
 use spec::position::RingIndex;
 use spec::vmxnet3::{Bar0, CELL_BYTES, RxCompDesc, RxDesc, RxQueueDesc, TxCompDesc, TxDesc};
 
-impl Bench {
+impl Bench<'_> {
     /// Loads a ring's cell.
     fn cell(&self, ring: u64, index: u32) -> u128 {
         let mut bytes = [0; CELL_BYTES as usize];

@@ -14,6 +14,8 @@ pub struct Setup {
     pub judged: bool,
     /// What every byte of guest memory holds before anybody writes it.
     pub poison: u8,
+    /// Key of generated payloads.
+    pub seed: u64,
 }
 
 impl Default for Setup {
@@ -32,7 +34,7 @@ impl Default for Setup {
             rx_mode_at_activate: true,
             ..DriverConfig::default()
         };
-        Self { config, bytes: 96 << 10, judged: true, poison: 0xa5 }
+        Self { config, bytes: 96 << 10, judged: true, poison: 0xa5, seed: 0x5eed }
     }
 }
 
@@ -44,8 +46,8 @@ impl Setup {
 
     /// The same guest with the data rings of version 3.
     pub fn newest() -> Self {
-        let Self { config, bytes, judged, poison } = Self::default();
-        Self { config: config.with_data_rings(), bytes: bytes + (16 << 10), judged, poison }
+        let Self { config, bytes, judged, poison, seed } = Self::default();
+        Self { config: config.with_data_rings(), bytes: bytes + (16 << 10), judged, poison, seed }
     }
 
     /// So many queues each way.

@@ -7,7 +7,7 @@ use model::migrate::{Outcome, Plan, Policy, TxMode};
 use spec::profile::Deviation;
 use spec::vmxnet3::Command;
 
-impl Bench {
+impl Bench<'_> {
     /// Everything before ACTIVATE_DEV: structures, address, shared area.
     pub fn prepare(&mut self) {
         self.write_structures();
@@ -61,7 +61,7 @@ impl Bench {
     /// Makes a switch and settles.
     pub fn switch(&mut self, plan: Plan) -> Option<Outcome> {
         self.settle();
-        if !self.inside().machine.switch(plan) {
+        if !self.device.switch(plan) {
             return None;
         }
         self.settle();

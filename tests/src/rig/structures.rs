@@ -4,12 +4,12 @@ use super::{Bench, RxSide, TxSide};
 use model::memory::Memory;
 use spec::layout::Bytes;
 use spec::vmxnet3::shared::ECR_OFFSET;
-use spec::vmxnet3::{CELL_BYTES, DriverShared, RxQueueDesc, SHARED_BYTES_V1, TxQueueDesc};
+use spec::vmxnet3::{CELL_BYTES, DriverShared, RxQueueDesc, TxQueueDesc};
 
 /// Bytes of the largest declared structure.
 const LARGEST: usize = 1024;
 
-impl Bench {
+impl Bench<'_> {
     /// Stores to guest memory.
     pub fn store(&mut self, pa: u64, bytes: &[u8]) {
         if !self.device.store(pa, bytes) {
@@ -41,7 +41,7 @@ impl Bench {
         let pa = self.layout.shared;
         let mut shared: DriverShared = self.get(pa);
         change(&mut shared);
-        self.store(pa, &shared.0[..SHARED_BYTES_V1 as usize]);
+        self.store(pa, &shared.0[..self.config.shared_bytes() as usize]);
     }
 
     /// Changes the descriptor of a TX queue.
@@ -63,7 +63,7 @@ impl Bench {
     /// Writes every structure, empties every ring and posts every buffer but one a ring.
     pub fn write_structures(&mut self) {
         let (layout, config) = (self.layout.clone(), self.config.clone());
-        self.store(layout.shared, &layout.shared_image(&config).0[..SHARED_BYTES_V1 as usize]);
+        self.store(layout.shared, &layout.shared_image(&config).0[..config.shared_bytes() as usize]);
         for q in 0..layout.tx.len() {
             self.store(
                 layout.tx_queue_desc(q),

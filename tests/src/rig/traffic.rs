@@ -1,13 +1,14 @@
 //! Frames both ways.
 
-use super::{Bench, PEER, SEED};
+use super::{Bench, PEER};
+use model::guest::packet::Packet;
 use spec::frame;
 
-impl Bench {
+impl Bench<'_> {
     /// A frame for `to` of `len` bytes, each another one.
     pub fn frame(&mut self, to: [u8; 6], len: usize) -> Vec<u8> {
         self.next_id += 1;
-        frame::generated(to, PEER, SEED, self.next_id, len)
+        frame::generated(to, PEER, self.seed, self.next_id, len)
     }
 
     /// A frame for the guest.
@@ -64,5 +65,30 @@ impl Bench {
         }
         let frame = self.to_guest(120);
         good & self.receives(&frame)
+    }
+
+    /// Posts a packet as a driver of the selected version does, rings, settles: the frames that left and how many completions came.
+    pub fn send_packet(&mut self, packet: &Packet) -> (Vec<Vec<u8>>, usize) {
+        self.seen();
+        let (mut from, count) = (0, packet.fragments.count());
+        for i in 0..count {
+            let len = usize::from(packet.fragments.lengths()[i]);
+            let mut desc = self.piece(0, &packet.frame[from..from + len]);
+            if i == 0 {
+                packet.offload.ask(self.version, &mut desc);
+                if let Some(tci) = packet.vlan {
+                    desc.set_ti(true);
+                    desc.set_tci(tci);
+                }
+            }
+            desc.set_eop(i + 1 == count);
+            desc.set_cq(true);
+            self.post_cell(0, desc);
+            from += len;
+        }
+        self.ring(0);
+        self.settle();
+        let frames = self.sent().into_iter().map(<[u8]>::to_vec).collect();
+        (frames, self.completions(0).len())
     }
 }

@@ -1,5 +1,7 @@
 //! Who watches a case: judges, and a record of what the device did.
 
+use super::tape::Tape;
+use golden::trace::What;
 use spec::event::{Effect, GuestView, Stimulus, Tap};
 use spec::monitor::Judges;
 use spec::vmxnet3::CELL_BYTES;
@@ -27,15 +29,23 @@ pub struct Watch {
     pub(super) judges: Option<Judges>,
     /// What the device did since the record was last taken, oldest first.
     pub seen: Vec<Seen>,
+    /// Keeps the whole conversation, if wanted.
+    pub(super) tape: Option<Tape>,
 }
 
 impl Tap for Watch {
     fn stimulus(&mut self, stimulus: Stimulus<'_>, memory: &dyn GuestView) {
+        if let (Some(tape), Stimulus::Switched { hardware }) = (&self.tape, stimulus) {
+            tape.effect(What::Switched { hardware });
+        }
         if let Some(judges) = &mut self.judges {
             judges.stimulus(stimulus, memory);
         }
     }
     fn effect(&mut self, effect: Effect<'_>, memory: &dyn GuestView) {
+        if let Some(tape) = &self.tape {
+            tape.effect(effect.into());
+        }
         self.seen.push(match effect {
             Effect::Read { pa, bytes } => Seen::Read(pa, bytes.len()),
             Effect::Fetch { pa, .. } => Seen::Read(pa, CELL_BYTES as usize),

@@ -137,7 +137,7 @@ fn a_save_between_packets(check: &mut Check) {
             // Every other time nothing new happens, so that only what was remembered can be told.
             let quiet = round % 2 == 0;
             let (now_frames, now_cells) = if quiet { (&[][..], &[][..]) } else { (&frames[..], &cells[..]) };
-            let masks = (0..25).all(|v| before.body.vectors()[v] == after.body.vectors()[v]);
+            let masks = before.body.vectors() == after.body.vectors();
             check.holds("VMX-SAV-004", masks, "masks and causes are the same");
             let address = |world: &World| {
                 let activation = world.body.activation().map(|activation| activation.filters.mac);
@@ -222,7 +222,7 @@ fn what_a_restore_refuses(check: &mut Check) {
         spoil(&mut canon, *number, past);
         check.holds("VMX-SAV-002", read(&canon).is_err(), "what is one past its range is refused");
     }
-    let too_many = usize::from(limits.tx_queues) + 1;
+    let too_many = usize::from(profile.width(1).tx_queues) + 1;
     let mut canon = good.clone();
     canon.activation.tx = vec![good.activation.tx[0]; too_many];
     canon.progress.tx = vec![good.progress.tx[0]; too_many];

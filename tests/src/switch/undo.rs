@@ -44,7 +44,7 @@ fn stages(hardware: bool, committed: bool) -> impl Iterator<Item = Stage> {
 }
 
 /// A device with packets and frames at every point of their way.
-fn busy(bench: &Bench, seed: u64) -> Bench {
+fn busy<'d>(bench: &Bench<'d>, seed: u64) -> Bench<'d> {
     let mut one = bench.branch();
     let mut dice = Dice::new(seed);
     (0..2).for_each(|vector| one.unmask(vector));

@@ -75,8 +75,10 @@ fn the_magic(check: &mut Check) {
 }
 
 fn queue_counts(check: &mut Check) {
-    let limits = check.profile().limits;
-    check.on(Target::Software, &Setup { judged: false, ..Setup::default().queues(8) }, |check, bench| {
+    let limits = check.profile().width(1);
+    let mut setup = Setup { judged: false, ..Setup::default().queues(limits.tx_queues.max(limits.rx_queues)) };
+    (setup.config.tx_queues, setup.config.rx_queues) = (limits.tx_queues, limits.rx_queues);
+    check.on(Target::Software, &setup, |check, bench| {
         bench.prepare();
         let counts = |bench: &mut Bench, tx: u8, rx: u8| {
             bench.shared(|shared| {

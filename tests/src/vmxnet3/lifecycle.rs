@@ -10,7 +10,7 @@ use model::vmxnet3::Body;
 use spec::profile::Deviation;
 use spec::vmxnet3::command::{ecr, feature, rx_mode};
 use spec::vmxnet3::shared::{RX_FILTER_OFFSET, UPT_FEATURES_OFFSET};
-use spec::vmxnet3::{Bar0, Command, RxFilterConf};
+use spec::vmxnet3::{Bar0, Command, MAX_VECTORS, RxFilterConf};
 
 pub(crate) const CASES: &[Case] = &[
     Case {
@@ -85,7 +85,7 @@ fn quiet_after_a_stop(check: &mut Check) {
 fn reset_masks_and_forgets(check: &mut Check) {
     check.on(Target::Both, &Setup::default(), |check, bench| {
         bench.start();
-        let vectors = check.profile().limits.vectors;
+        let vectors = check.profile().width(1).vectors;
         // Vector 0 has a cause and is masked; the others are open.
         check.holds("VMX-LIF-004", bench.serves(), "traffic flows");
         (1..vectors).for_each(|vector| bench.unmask(vector));
@@ -100,7 +100,11 @@ fn reset_masks_and_forgets(check: &mut Check) {
         bench.seen();
         (0..vectors).for_each(|vector| bench.unmask(vector));
         bench.settle();
-        check.holds("VMX-LIF-004", (0..25).all(|vector| bench.raised(vector) == 0), "no cause was remembered");
+        check.holds(
+            "VMX-LIF-004",
+            (0..MAX_VECTORS as u16).all(|vector| bench.raised(vector) == 0),
+            "no cause was remembered",
+        );
     });
 }
 
@@ -111,7 +115,7 @@ fn reset_lowers_the_line(check: &mut Check) {
     let rx =
         model::plane::RxSetup { ring_pa: [0x800, 0], ring_size: [32, 0], comp_pa: 0xc00, comp_size: 32, vector: 0 };
     let activation = Activation { tx: vec![tx], rx: vec![rx], intx: true, mtu: 1500, ..Activation::default() };
-    let mut vectors = [VectorProgress::default(); 25];
+    let mut vectors = [VectorProgress::default(); MAX_VECTORS];
     vectors[0].masked = false;
     let mut body = Body::resting(check.device(), vectors);
     body.plant(check.planted());

@@ -291,7 +291,7 @@ fn doorbells_of_nobody(check: &mut Check) {
 
 fn masks_read_back(check: &mut Check) {
     check.on(Target::Both, &Setup::default(), |check, bench| {
-        let vectors = check.profile().limits.vectors;
+        let vectors = check.profile().width(1).vectors;
         let read_back = |check: &mut Check, bench: &mut Bench| {
             for vector in 0..vectors {
                 for (written, read) in [(0, 0), (1, 1), (0, 0), (u32::from(vector) & 1, u32::from(vector) & 1)] {

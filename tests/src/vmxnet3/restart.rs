@@ -101,7 +101,7 @@ fn buffers_posted_before(check: &mut Check) {
             check.holds("VMX-ACT-012", bench.receives(&frame), "buffers posted before ACTIVATE_DEV are used");
         }
         check.equal("VMX-ACT-012", "vectors raised", bench.raised(0), 0u32);
-        for vector in 0..check.profile().limits.vectors {
+        for vector in 0..check.profile().width(1).vectors {
             check.equal("VMX-ACT-012", "IMR", bench.read0(Bar0::Imr(vector)), 1u32);
         }
     });

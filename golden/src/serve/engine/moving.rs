@@ -406,12 +406,12 @@ impl<M: Looks> Engine<M> {
         let (messages, line, line_told) = self.interrupts.owed();
         let Some(leaving) = &mut self.moving.leaving else { return };
         let mut outside = OutsideV1::default();
-        outside.set_messages(messages);
+        outside.set_messages(messages as u32);
         outside.set_line(line);
         outside.set_line_told(line_told);
         outside.set_barrier(leaving.barrier);
         outside.set_dropped(self.moving.queue.dropped());
-        Handed::encode(outside, &self.moving.queue, self.profile.id, &mut leaving.data);
+        Handed::encode(outside, (messages >> 32) as u64, &self.moving.queue, self.profile.id, &mut leaving.data);
         leaving.whole = true;
         let counters = &mut self.moving.counters;
         counters.left += 1;
@@ -454,7 +454,7 @@ impl<M: Looks> Engine<M> {
         else {
             return Err(Errno::INVAL);
         };
-        let Handed { outside, frames } = Handed::decode(self.profile.id, rest).map_err(|_| Errno::INVAL)?;
+        let Handed { outside, later, frames } = Handed::decode(self.profile.id, rest).map_err(|_| Errno::INVAL)?;
         if !self.call(&Call::Restore { state: state.into() }).is_done() {
             return Err(Errno::INVAL);
         }
@@ -470,7 +470,8 @@ impl<M: Looks> Engine<M> {
         self.moving.queue = frames;
         self.busy_since = None;
         self.starved_since = None;
-        self.interrupts.owe(outside.messages(), outside.line(), outside.line_told());
+        let messages = u128::from(outside.messages()) | u128::from(later) << 32;
+        self.interrupts.owe(messages, outside.line(), outside.line_told());
         self.wants_hardware = self.kind == Kind::Adapter && self.system.plane().is_active();
         Ok(())
     }

@@ -37,7 +37,7 @@ impl<M: Looks> Engine<M> {
     /// What the guest wrote to the masks of its page reaches the device.
     pub(super) fn adopt_masks(&mut self) {
         let Some(page) = self.page.take() else { return };
-        for vector in 0..self.system.vectors() as u8 {
+        for vector in 0..self.system.vectors_in_force() as u8 {
             let register = Bar0::Imr(vector);
             let value = page.load(register.offset());
             if (value & 1 == 1) != self.system.is_masked(vector) {
@@ -52,18 +52,21 @@ impl<M: Looks> Engine<M> {
         self.page = Some(page);
     }
 
-    /// The vectors that are masked, a bit each.
-    pub(super) fn masks(&self) -> u32 {
-        (0..self.system.vectors()).fold(0, |masks, v| masks | u32::from(self.system.is_masked(v as u8)) << v)
+    /// The vectors that are masked, a bit each; nobody asks where no page shows them.
+    pub(super) fn masks(&self) -> u128 {
+        if self.page.is_none() {
+            return 0;
+        }
+        (0..self.system.vectors()).fold(0, |masks, v| masks | u128::from(self.system.is_masked(v as u8)) << v)
     }
 
     /// What the device did to the masks by itself, which were `before`, stands in the guest's page. The others are the guest's:
     /// it may be unmasking one at this moment, and a store of what it was would lose that.
-    pub(super) fn show_masks(&self, before: u32) {
+    pub(super) fn show_masks(&self, before: u128) {
         let Some(page) = &self.page else { return };
         let masks = self.masks();
         for vector in (0..self.system.vectors()).filter(|v| (masks ^ before) >> v & 1 == 1) {
-            page.store(Bar0::Imr(vector as u8).offset(), masks >> vector & 1);
+            page.store(Bar0::Imr(vector as u8).offset(), (masks >> vector & 1) as u32);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What the driver is told to be: queues, rings, buffers, vectors, features.
 
+use spec::vmxnet3::{DriverShared, SHARED_BYTES_V1, Version};
+
 /// How causes are spread over vectors. Source: linux vmxnet3_drv.c, vmxnet3_alloc_intr_resources and vmxnet3_request_irqs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Vectors {
@@ -30,10 +32,12 @@ pub struct RssSetup {
 pub struct DriverConfig {
     /// Highest device version the driver knows, 1 to 9; it selects the highest offered one up to this.
     pub max_version: u8,
-    /// TX queues, 1 to 8.
+    /// TX queues, 1 to 8; up to 32 with a driver of version 6, whose device must then have that version.
     pub tx_queues: u8,
-    /// RX queues, 1 to 8.
+    /// RX queues, 1 to 16; up to 32 as with TX.
     pub rx_queues: u8,
+    /// Asks a device of version 7 for the doorbells of the second page, and rings those where they are granted.
+    pub large_bar: bool,
     /// Descriptors of a TX ring, 2 to 4096.
     pub tx_ring: u32,
     /// Entries of a TX completion ring, at least `tx_ring` lest it overflow.
@@ -92,6 +96,10 @@ pub struct DriverConfig {
     pub multicast_room: u16,
     /// Receive-side scaling, if wanted; also sets the feature bit.
     pub rss: Option<RssSetup>,
+    /// What else is to be hashed with it, from version 4: bits of `spec::vmxnet3::RssFields`.
+    pub rss_fields: u32,
+    /// Moderation level of every vector, 0 none to 8 adaptive.
+    pub mod_level: u8,
     /// Shifts buffers by `seed % 8` bytes: they may start at any byte address.
     pub seed: u64,
 }
@@ -103,6 +111,7 @@ impl Default for DriverConfig {
             max_version: 1,
             tx_queues: 1,
             rx_queues: 1,
+            large_bar: false,
             tx_ring: 256,
             tx_comp: 256,
             rx_ring: [256, 128],
@@ -131,6 +140,8 @@ impl Default for DriverConfig {
             reset_on_error: true,
             multicast_room: 32,
             rss: None,
+            rss_fields: spec::vmxnet3::RssFields::DEFAULT.0,
+            mod_level: 8,
             seed: 0,
         }
     }
@@ -185,6 +196,16 @@ impl DriverConfig {
             Vectors::Separate => self.tx_queues + self.rx_queues,
             Vectors::Single | Vectors::Intx => 0,
         }
+    }
+
+    /// Its interrupts are configured in the extended block: a device below version 6 would refuse so many queues.
+    pub fn is_extended(&self) -> bool {
+        Version::of(u8::MAX).is_extended(self.tx_queues, self.rx_queues)
+    }
+
+    /// Bytes of the shared area that the driver owns.
+    pub fn shared_bytes(&self) -> u64 {
+        if self.is_extended() { size_of::<DriverShared>() as u64 } else { SHARED_BYTES_V1 }
     }
 
     /// Vectors in use.

@@ -6,13 +6,16 @@ use crate::guest::GuestPort;
 use spec::event::Bar;
 use spec::layout::Bytes;
 use spec::vmxnet3::answer::DataSizes;
+use spec::vmxnet3::bar0::LargeBar0;
+use spec::vmxnet3::capability::{CAPABILITIES_SINCE, LARGE_BAR};
 use spec::vmxnet3::command::{QueueError, ecr};
 use spec::vmxnet3::shared::{
-    CMD_INFO_OFFSET, CoalesceScheme, ECR_OFFSET, INTR_CONF_OFFSET, RX_FILTER_OFFSET, UPT_FEATURES_OFFSET,
+    CMD_INFO_OFFSET, CoalesceScheme, ECR_OFFSET, INTR_CONF_EXT_OFFSET, INTR_CONF_OFFSET, IntrConfExt, RX_FILTER_OFFSET,
+    UPT_FEATURES_OFFSET,
 };
 use spec::vmxnet3::{
     Bar0, Bar1, Command, DATA_ENTRY_MAX, DATA_ENTRY_STEP, IntrConf, QueueStatus, RxFilterConf, RxQueueDesc, RxStats,
-    SHARED_BYTES_V1, TX_DATA_ENTRY_MIN, TxQueueDesc, TxStats, VariableLenConf,
+    TX_DATA_ENTRY_MIN, TxQueueDesc, TxStats, VariableLenConf,
 };
 
 /// A register read that the driver waits for.
@@ -57,6 +60,9 @@ impl Driver {
         if !self.probed {
             self.micro.push_back(Micro::Read(Ask::Version));
             self.micro.push_back(Micro::SelectVersion);
+            if self.config.large_bar {
+                self.micro.push_back(Micro::Capabilities);
+            }
             self.micro.push_back(Micro::Read(Ask::UptVersion));
             self.write1(Bar1::Uvrs, 1);
             self.command(Command::GetConfIntr);
@@ -114,6 +120,7 @@ impl Driver {
         self.reclaim();
         self.probed = false;
         self.version = 0;
+        self.large_bar = false;
         self.phase = Phase::Down;
     }
 
@@ -172,7 +179,7 @@ impl Driver {
         if !self.multicast.is_empty() {
             self.micro.push_back(Micro::Multicast);
         }
-        self.micro.push_back(Micro::Shared(0, SHARED_BYTES_V1 as u16));
+        self.micro.push_back(Micro::Shared(0, self.config.shared_bytes() as u16));
         for q in 0..self.rx.len() {
             self.queue_refill(q);
             for ring in 0..2 {
@@ -250,6 +257,40 @@ impl Driver {
         Outcome::Done
     }
 
+    /// Asks for the doorbells of the second page, once the version is known. Source: linux vmxnet3_drv.c, vmxnet3_probe_device.
+    pub(super) fn ask_capabilities(&mut self, port: &mut impl GuestPort) -> Outcome {
+        let mut write = |register: Bar1, value| port.write(Bar::Bar1, register.offset(), value);
+        match self.stage {
+            0 if self.version < CAPABILITIES_SINCE => Outcome::Done,
+            0 => match port.read(Bar::Bar1, Bar1::Dcr(0).offset()) {
+                None => Outcome::Blocked,
+                Some(offered) if offered & LARGE_BAR == 0 => Outcome::Done,
+                Some(_) => Outcome::Stage(1),
+            },
+            1 if write(Bar1::Dcr(0), LARGE_BAR) => Outcome::Stage(2),
+            2 if write(Bar1::Cmd, Command::GetDcr0Reg.code()) => Outcome::Stage(3),
+            1 | 2 => Outcome::Blocked,
+            _ => match port.read(Bar::Bar1, Bar1::Cmd.offset()) {
+                None => Outcome::Blocked,
+                Some(granted) => {
+                    self.large_bar = granted & LARGE_BAR != 0;
+                    Outcome::Done
+                }
+            },
+        }
+    }
+
+    /// Where the doorbell `register` is written.
+    pub(super) fn doorbell(&self, register: Bar0) -> u32 {
+        let second = match register {
+            Bar0::TxProd(queue) => LargeBar0::LbTxProd(queue),
+            Bar0::RxProd(queue) => LargeBar0::LbRxProd(queue),
+            Bar0::RxProd2(queue) => LargeBar0::LbRxProd2(queue),
+            Bar0::Imr(vector) => LargeBar0::Imr(vector),
+        };
+        if self.large_bar { second.offset() } else { register.offset() }
+    }
+
     /// The device said how long an entry of the TX data rings is. Source: linux vmxnet3_drv.c, vmxnet3_open.
     fn tx_data_size(&mut self, value: u32) {
         // Before version 9 the upper half says nothing, and is 0.
@@ -294,6 +335,18 @@ impl Driver {
         Outcome::Done
     }
 
+    /// Asks for RSS fields, and what of them is in force. Source: linux vmxnet3_drv.c, vmxnet3_init_rssfields, which does it behind
+    /// each activation and before the coalescing scheme, whose words lie in the same place.
+    fn ask_rss_fields(&mut self) {
+        if self.version >= 4 && self.config.rss.is_some() {
+            self.micro.push_back(Micro::RssFields(self.config.rss_fields));
+            for command in [Command::SetRssFields, Command::GetRssFields] {
+                self.command(command);
+                self.micro.push_back(Micro::Read(Ask::Ignored(Bar1::Cmd)));
+            }
+        }
+    }
+
     /// The words of the coalescing commands, in the shared area as long as the driver runs.
     fn prepare_coalescing(&mut self) {
         let mut words = VariableLenConf::default();
@@ -316,6 +369,7 @@ impl Driver {
         self.phase = Phase::Up;
         self.probed = true;
         self.counts.activations += 1;
+        self.ask_rss_fields();
         if self.version >= 3 {
             self.prepare_coalescing();
             self.ask_coalescing();
@@ -332,6 +386,13 @@ impl Driver {
         self.ask_link();
         for v in 0..self.config.vector_count() {
             self.micro.push_back(Micro::Write(Bar::Bar0, Bar0::Imr(v).offset(), 0));
+        }
+        if self.config.is_extended() {
+            let mut intr = self.shared.intr_conf_ext();
+            intr.set_intr_ctrl(0);
+            self.shared.set_intr_conf_ext(intr);
+            self.store_shared(INTR_CONF_EXT_OFFSET + IntrConfExt::LAYOUT.offset("intrCtrl"), 4);
+            return;
         }
         let mut intr = self.shared.intr_conf();
         intr.set_intr_ctrl(0);

@@ -1,11 +1,11 @@
 //! Where the driver's structures lie in guest memory, and what they hold at activation.
 
 use super::config::DriverConfig;
-use spec::vmxnet3::shared::CoalesceScheme;
+use spec::vmxnet3::shared::{CoalesceScheme, IntrConfExt};
 use spec::vmxnet3::{
-    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, DriverShared, IntrConf, MAGIC, MAX_VECTORS, MiscConf,
-    QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RssConf, RxFilterConf, RxQueueConf, RxQueueDesc, TxQueueConf, TxQueueDesc,
-    VariableLenConf,
+    CELL_BYTES, DATA_ENTRY_MAX, DATA_ENTRY_STEP, DriverShared, IntrConf, MAGIC, MAX_RX_QUEUES, MAX_TX_QUEUES,
+    MAX_VECTORS, MiscConf, QUEUE_DESC_ALIGN, QUEUE_DESC_BYTES, RssConf, RxFilterConf, RxQueueConf, RxQueueDesc,
+    TxQueueConf, TxQueueDesc, VariableLenConf,
 };
 
 /// Why the structures could not be placed.
@@ -104,8 +104,8 @@ fn within(field: &'static str, value: u64, low: u64, high: u64) -> Result<(), La
 }
 
 fn check(config: &DriverConfig) -> Result<(), LayoutError> {
-    within("tx_queues", config.tx_queues.into(), 1, 8)?;
-    within("rx_queues", config.rx_queues.into(), 1, 8)?;
+    within("tx_queues", config.tx_queues.into(), 1, MAX_TX_QUEUES as u64)?;
+    within("rx_queues", config.rx_queues.into(), 1, MAX_RX_QUEUES as u64)?;
     within("tx_ring", config.tx_ring.into(), 2, 4096)?;
     within("tx_comp", config.tx_comp.into(), config.tx_ring.into(), 4096)?;
     within("rx_ring[0]", config.rx_ring[0].into(), 2, 4096)?;
@@ -230,7 +230,7 @@ impl Layout {
         intr.set_auto_mask(u8::from(config.auto_mask));
         intr.set_num_intrs(config.vector_count());
         intr.set_event_intr_idx(config.event_vector());
-        intr.set_mod_levels([8; MAX_VECTORS]);
+        intr.set_mod_levels([config.mod_level; 25]);
         intr.set_intr_ctrl(1);
 
         let mut filter = RxFilterConf::default();
@@ -242,7 +242,13 @@ impl Layout {
         let mut shared = DriverShared::default();
         shared.set_magic(MAGIC);
         shared.set_misc(misc);
-        shared.set_intr_conf(intr);
+        if config.is_extended() {
+            let mut extended = IntrConfExt::of(&intr);
+            extended.set_mod_levels([config.mod_level; MAX_VECTORS]);
+            shared.set_intr_conf_ext(extended);
+        } else {
+            shared.set_intr_conf(intr);
+        }
         shared.set_rx_filter_conf(filter);
         if config.rss.is_some() {
             let mut desc = VariableLenConf::default();

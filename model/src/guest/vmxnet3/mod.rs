@@ -28,7 +28,7 @@ use ring::Pool;
 use rx::RxQueue;
 use spec::event::Bar;
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::shared::CoalesceScheme;
+use spec::vmxnet3::shared::{CMD_INFO_OFFSET, CoalesceScheme};
 use spec::vmxnet3::{Bar0, Bar1, Command, DriverShared, RxCompDesc, RxStats, TxStats};
 use std::collections::VecDeque;
 use tx::TxQueue;
@@ -63,6 +63,8 @@ enum Micro {
     Read(Ask),
     /// Writes the version chosen to VRRS.
     SelectVersion,
+    /// Asks for capabilities.
+    Capabilities,
     /// Stores this byte range of the shared image.
     Shared(u16, u16),
     /// Stores the descriptor of a queue, TX queues first; the whole of it, or its configuration only.
@@ -95,6 +97,8 @@ enum Micro {
     Stats,
     /// Stores this coalescing scheme.
     Coalesce(CoalesceScheme),
+    /// Stores the RSS fields that are asked for.
+    RssFields(u32),
     /// Loads the coalescing scheme that the device told.
     Coalescing,
     /// Forgets everything in the rings; the device is quiet.
@@ -188,6 +192,8 @@ pub struct Driver {
     icr_queued: bool,
     probed: bool,
     version: u8,
+    /// The doorbells of the second page were granted.
+    large_bar: bool,
     /// Bytes of an entry of the TX data rings; 0 where they are not used.
     tx_data: u16,
     coalescing: CoalesceScheme,
@@ -219,6 +225,7 @@ impl Driver {
             icr_queued: false,
             probed: false,
             version: 0,
+            large_bar: false,
             tx_data: 0,
             coalescing: CoalesceScheme::default(),
             link: 0,
@@ -269,6 +276,7 @@ impl Driver {
                 let bit = 1u32.checked_shl(u32::from(self.version).wrapping_sub(1)).unwrap_or(1);
                 outcome(port.write(Bar::Bar1, Bar1::Vrrs.offset(), bit))
             }
+            Micro::Capabilities => self.ask_capabilities(port),
             Micro::Shared(from, to) => {
                 let range = usize::from(from)..usize::from(to);
                 port.store(self.layout.shared + u64::from(from), &self.shared.0[range]);
@@ -303,6 +311,10 @@ impl Driver {
             Micro::Stats => self.load_stats(port),
             Micro::Coalesce(scheme) => {
                 port.store(self.layout.coalesce, &scheme.0);
+                Outcome::Done
+            }
+            Micro::RssFields(fields) => {
+                port.store(self.layout.shared + CMD_INFO_OFFSET, &fields.to_le_bytes());
                 Outcome::Done
             }
             Micro::Coalescing => self.load_coalescing(port),

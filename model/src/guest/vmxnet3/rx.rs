@@ -195,7 +195,7 @@ impl Driver {
             return Outcome::Done;
         }
         let register = if ring == 0 { Bar0::RxProd(queue) } else { Bar0::RxProd2(queue) };
-        if port.write(Bar::Bar0, register.offset(), state.producer()) {
+        if port.write(Bar::Bar0, self.doorbell(register), state.producer()) {
             self.counts.rx_doorbells += 1;
             Outcome::Done
         } else {

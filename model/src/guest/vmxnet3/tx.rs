@@ -6,7 +6,6 @@ use super::{Driver, Micro, Outcome, Phase};
 use crate::guest::GuestPort;
 use crate::guest::packet::{Fragments, Offload, Packet};
 use spec::event::Bar;
-use spec::vmxnet3::tx::om;
 use spec::vmxnet3::{Bar0, CELL_BYTES, TxCompDesc, TxDesc};
 use std::collections::VecDeque;
 
@@ -26,6 +25,8 @@ pub(super) struct Posting {
     copied: bool,
     offload: Offload,
     vlan: Option<u16>,
+    /// In whose words the offload is asked for.
+    version: u8,
     segments: u32,
     first: Cursor,
     /// Bytes of the fragments stored already.
@@ -83,8 +84,8 @@ impl Driver {
     fn copied(&self, packet: &Packet, fragments: &Fragments) -> Option<Fragments> {
         let (&first, rest) = fragments.lengths().split_first()?;
         let copy = match packet.offload {
-            Offload::Segment { headers, .. } => headers,
-            Offload::Checksum { .. } | Offload::None => first.min(self.tx_data),
+            Offload::Segment { headers, .. } | Offload::InnerSegment { headers, .. } => headers,
+            Offload::Checksum { .. } | Offload::InnerChecksum { .. } | Offload::None => first.min(self.tx_data),
         };
         if copy == 0 || copy > self.tx_data || copy > first {
             return None;
@@ -97,10 +98,11 @@ impl Driver {
         (whole && self.fits(packet, &all)).then_some(all)
     }
 
-    /// Whether so many descriptors may describe `packet`.
+    /// Whether so many descriptors may describe `packet`, and the version has words for it.
     fn fits(&self, packet: &Packet, fragments: &Fragments) -> bool {
         let cells = fragments.count();
-        cells > 0 && cells <= packet.most_descriptors() && cells as u32 <= self.tx_capacity()
+        let known = packet.offload.is_known(self.version);
+        known && cells > 0 && cells <= packet.most_descriptors() && cells as u32 <= self.tx_capacity()
     }
 
     /// How the driver would split `packet`, or `None` when no number of free descriptors would do.
@@ -150,6 +152,7 @@ impl Driver {
             copied: copied.is_some(),
             offload: packet.offload,
             vlan: packet.vlan,
+            version: self.version,
             segments: packet.segments(),
             first: tx.fill,
             done: 0,
@@ -226,6 +229,7 @@ impl Driver {
     /// One access of the doorbell decision. Source: linux vmxnet3_drv.c, end of vmxnet3_tq_xmit.
     pub(super) fn ring_tx(&mut self, queue: u8, port: &mut impl GuestPort) -> Outcome {
         let q = usize::from(queue);
+        let register = self.doorbell(Bar0::TxProd(queue));
         let pa = self.layout.tx_queue_desc(q);
         let tx = &mut self.tx[q];
         match self.stage {
@@ -238,7 +242,7 @@ impl Driver {
                 port.store(pa + DEFERRED, &[0; 4]);
                 Outcome::Stage(2)
             }
-            _ if port.write(Bar::Bar0, Bar0::TxProd(queue).offset(), tx.posted.at) => {
+            _ if port.write(Bar::Bar0, register, tx.posted.at) => {
                 self.counts.doorbells += 1;
                 Outcome::Done
             }
@@ -315,19 +319,7 @@ fn descriptor(posting: &Posting, i: u32, at: Cursor, buffer: u64, publish: bool)
         desc.set_cq(true);
     }
     if i == 0 {
-        match posting.offload {
-            Offload::None => {}
-            Offload::Checksum { start, field } => {
-                desc.set_om(om::CSUM);
-                desc.set_hlen(start);
-                desc.set_msscof(field);
-            }
-            Offload::Segment { headers, mss } => {
-                desc.set_om(om::TSO);
-                desc.set_hlen(headers);
-                desc.set_msscof(mss);
-            }
-        }
+        posting.offload.ask(posting.version, &mut desc);
         if let Some(tci) = posting.vlan {
             desc.set_ti(true);
             desc.set_tci(tci);

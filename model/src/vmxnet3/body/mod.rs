@@ -5,7 +5,7 @@
 //! [`Body::run`] is `step` of the first unit until there is none.
 //!
 //! Sources: vmxnet3_defs.h; the Linux, FreeBSD, OpenBSD and DPDK drivers for what guests rely on.
-//! Not modelled: LRO, receive data rings, timestamps, RXPROD (software tells the guest not to write it).
+//! Not modelled: timestamps, RXPROD (software tells the guest not to write it).
 
 mod rx;
 mod tx;
@@ -20,8 +20,9 @@ use crate::plane::{
 use rx::{Inbox, RxQueue};
 use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::bar0::legalize_imr;
-use spec::vmxnet3::command::{QueueError, ecr};
-use spec::vmxnet3::{Bar0, CELL_BYTES, MAX_VECTORS};
+use spec::vmxnet3::command::{QueueError, ecr, feature};
+use spec::vmxnet3::rx::MERGES_SINCE;
+use spec::vmxnet3::{Bar0, CELL_BYTES, MAX_VECTORS, RxStats};
 use tx::{Shared, TxQueue};
 use vectors::Vectors;
 
@@ -95,7 +96,7 @@ impl Body {
 
     /// An inactive body with these masks and causes.
     pub fn resting(profile: &'static Profile, vectors: [VectorProgress; MAX_VECTORS]) -> Self {
-        let count = profile.limits.vectors.min(MAX_VECTORS as u8);
+        let count = profile.widest().vectors;
         Self {
             profile,
             planted: Planted::NONE,
@@ -166,6 +167,7 @@ impl Body {
         }
         self.inbox.clear();
         self.vectors.auto_mask = activation.auto_mask;
+        self.vectors.count = self.profile.width(activation.interface.version).vectors;
         self.vectors.intx = activation.intx;
         self.activation = Some(activation);
     }
@@ -192,18 +194,21 @@ impl Body {
             Request::Stop => self.stop(),
             Request::Reset => {
                 self.stop();
-                self.vectors.reset(host);
+                if !self.planted.is(Mutant::SwResetKeepsMasks) {
+                    self.vectors.reset(host);
+                }
             }
             Request::Filters(filters) => {
                 if let Some(activation) = &mut self.activation {
                     activation.filters = *filters;
                     // A frame that the guest knows nothing of yet meets the new filter.
-                    let refused = |frame| !filter::accepts(&activation.filters, self.profile, frame);
+                    let refused = |frame| !filter::accepts(&activation.filters, self.profile, self.planted, frame);
                     if self.inbox.untold().is_some_and(refused) {
                         self.inbox.clear();
                     }
                 }
             }
+            Request::Features(_) if self.planted.is(Mutant::SwFeaturesKept) => {}
             Request::Features(features) => {
                 if let Some(activation) = &mut self.activation {
                     activation.features = features;
@@ -215,13 +220,16 @@ impl Body {
                 }
             }
             Request::RssFields(fields) => {
-                if let Some(activation) = &mut self.activation {
+                let stale = self.planted.is(Mutant::SwRssFieldsStale);
+                if let Some(activation) = self.activation.as_mut().filter(|_| !stale) {
                     activation.interface.rss_fields = fields;
                 }
             }
             Request::Counters => {
                 let tx = self.tx.iter().map(|queue| (queue.at.counters, queue.at.stopped)).collect();
-                let rx = self.rx.iter().map(|queue| (queue.at.counters, queue.at.stopped)).collect();
+                let silent = self.planted.is(Mutant::SwCountersOfNothing);
+                let received = |queue: &RxQueue| if silent { RxStats::default() } else { queue.at.counters };
+                let rx = self.rx.iter().map(|queue| (received(queue), queue.at.stopped)).collect();
                 return Reply::Counters { tx, rx };
             }
             Request::Raise(vector) => {
@@ -270,7 +278,7 @@ impl Body {
             return;
         }
         match reg {
-            Bar0::Imr(vector) => self.vectors.set_mask(vector, legalize_imr(value)),
+            Bar0::Imr(vector) => self.vectors.set_mask(vector, legalize_imr(value), self.planted),
             Bar0::TxProd(queue) => {
                 if let Some(queue) = self.tx.get_mut(usize::from(queue)) {
                     queue.kicked = true;
@@ -288,7 +296,9 @@ impl Body {
     /// Offers a frame from the wire. False: not now, offer it again. A frame that the guest is not to get is consumed.
     pub fn offer(&mut self, frame: &[u8]) -> bool {
         match &self.activation {
-            Some(activation) if self.link && filter::accepts(&activation.filters, self.profile, frame) => {
+            Some(activation)
+                if self.link && filter::accepts(&activation.filters, self.profile, self.planted, frame) =>
+            {
                 self.inbox.take(frame)
             }
             _ => true,
@@ -298,7 +308,9 @@ impl Body {
     /// As [`Body::offer`], without a copy: a frame that is taken leaves the caller's buffer empty, for the next one.
     pub fn give(&mut self, frame: &mut Vec<u8>) -> bool {
         match &self.activation {
-            Some(activation) if self.link && filter::accepts(&activation.filters, self.profile, frame) => {
+            Some(activation)
+                if self.link && filter::accepts(&activation.filters, self.profile, self.planted, frame) =>
+            {
                 self.inbox.take_over(frame)
             }
             _ => {
@@ -306,6 +318,17 @@ impl Body {
                 true
             }
         }
+    }
+
+    /// The frame in the inbox that nobody has looked at takes another with it, if LRO is on and it continues the stream: then the
+    /// caller's buffer is empty, for the next one. Such a frame would find no room otherwise.
+    pub fn join(&mut self, frame: &mut Vec<u8>) -> bool {
+        const WANTED: u64 = feature::LRO | feature::RXCSUM;
+        let most = usize::from(self.profile.limits.merged);
+        let unasked = self.planted.is(Mutant::SwLroUnasked);
+        let merges =
+            |a: &&Activation| (a.features & WANTED == WANTED || unasked) && a.interface.version >= MERGES_SINCE;
+        self.link && self.activation.as_ref().filter(merges).is_some() && self.inbox.join(frame, most, self.planted)
     }
 
     /// The wire takes frames again.
@@ -329,7 +352,7 @@ impl Body {
 
     /// The vectors that fire, a bit each. An inactive device raises nothing; causes stay for the next activation.
     #[inline]
-    fn due(&self) -> u32 {
+    fn due(&self) -> u128 {
         if self.activation.is_some() { self.vectors.due() } else { 0 }
     }
 
@@ -348,6 +371,7 @@ impl Body {
             planted: self.planted,
             vectors: &mut self.vectors,
             link: self.link,
+            version: activation.interface.version,
             wire_busy: &mut self.wire_busy,
         };
         match unit {
@@ -376,6 +400,7 @@ impl Body {
             planted: self.planted,
             vectors: &mut self.vectors,
             link: self.link,
+            version: self.activation.as_ref().map_or(0, |activation| activation.interface.version),
             wire_busy: &mut self.wire_busy,
         };
         for (number, queue) in self.tx.iter_mut().enumerate() {
@@ -435,8 +460,8 @@ impl Body {
         }
     }
 
-    /// Takes the frame in the inbox back, if none of its bytes or completions is visible to the guest.
-    pub fn return_inbox(&mut self) -> Option<Vec<u8>> {
+    /// Takes the frames in the inbox back, oldest first, if no byte and no completion of them is visible to the guest.
+    pub fn return_inbox(&mut self) -> Vec<Vec<u8>> {
         self.inbox.give_back()
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Source: linux vmxnet3_drv.c, vmxnet3_rq_rx_complete, for the completions that a driver survives.
 
+mod merge;
 mod straight;
 
 use super::tx::Shared;
@@ -10,14 +11,18 @@ use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, RxDataRing, RxProgress, RxSetup};
 use crate::vmxnet3::headers::Ip;
-use crate::vmxnet3::receive::{Protocols, Report, shape, steer};
+use crate::vmxnet3::receive::{Protocols, Report, Steering, shape};
 use crate::vmxnet3::statistics::{self, add};
+use merge::Train;
 use spec::position::RingIndex;
 use spec::profile::Deviation;
 use spec::vmxnet3::command::feature;
-use spec::vmxnet3::rx::RXCOMP;
+use spec::vmxnet3::rx::{RXCOMP, RXCOMP_LRO, RxCompDescExt};
 use spec::vmxnet3::{CELL_BYTES, MIN_FRAME, RxCompDesc, RxDesc};
 pub(super) use straight::STEPS as STRAIGHT;
+
+/// From this version on a driver may want to be told of what a tunnel carries.
+const INNER_SINCE: u8 = 4;
 
 /// One RX queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -97,8 +102,10 @@ struct Buffer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Inbox {
     stage: Stage,
-    /// As it came from the wire.
+    /// As it came from the wire, or as it was merged.
     frame: Vec<u8>,
+    /// The segments it was merged from.
+    train: Train,
     /// As the guest is to see it; empty where that is `frame`.
     shaped: Vec<u8>,
     report: Report,
@@ -138,6 +145,16 @@ impl Inbox {
         true
     }
 
+    /// Lets a frame join the one that nobody has looked at, and leaves the caller an empty buffer; at most `most` are merged.
+    pub fn join(&mut self, frame: &mut Vec<u8>, most: usize, planted: Planted) -> bool {
+        let past_push = planted.is(Mutant::SwLroPastPush);
+        let joined = self.stage == Stage::Arrived && self.train.join(&mut self.frame, frame, most, past_push);
+        if joined {
+            frame.clear();
+        }
+        joined
+    }
+
     /// There is no frame.
     pub fn is_free(&self) -> bool {
         self.stage == Stage::Empty
@@ -153,14 +170,17 @@ impl Inbox {
         (self.stage != Stage::Empty).then_some(self.report.queue)
     }
 
-    /// The frame, taken back, if none of it is visible to the guest.
-    pub fn give_back(&mut self) -> Option<Vec<u8>> {
+    /// The frames, taken back, oldest first, if nothing of the one under way is visible to the guest.
+    pub fn give_back(&mut self) -> Vec<Vec<u8>> {
         if self.stage == Stage::Empty || self.visible {
-            return None;
+            return Vec::new();
         }
-        let frame = core::mem::take(&mut self.frame);
+        let mut frames: Vec<_> = self.train.frames().map(<[u8]>::to_vec).collect();
+        if frames.is_empty() {
+            frames.push(core::mem::take(&mut self.frame));
+        }
         self.clear();
-        Some(frame)
+        frames
     }
 
     /// The frame, as long as the guest was told nothing of it.
@@ -168,10 +188,26 @@ impl Inbox {
         (self.stage != Stage::Empty && !self.published).then_some(&self.frame)
     }
 
-    /// Drops the frame.
+    /// Drops whatever is there.
     pub fn clear(&mut self) {
         self.stage = Stage::Empty;
         self.frame.clear();
+        self.train.clear();
+        self.forget();
+    }
+
+    /// The frame is dealt with; the next segment of a packet that was taken apart comes up, if there is one.
+    fn finish(&mut self) {
+        if self.train.advance(&mut self.frame) {
+            self.stage = Stage::Arrived;
+            self.forget();
+        } else {
+            self.clear();
+        }
+    }
+
+    /// Forgets everything about the frame but the frame.
+    fn forget(&mut self) {
         self.shaped.clear();
         self.report = Report::default();
         self.buffers.clear();
@@ -225,8 +261,8 @@ impl Inbox {
         self.look(activation, queues.len(), shared);
         let queue = &mut queues[usize::from(self.report.queue)];
         if queue.at.stopped.is_some() {
-            add!(queue.at.counters, pkts_rx_error, set_pkts_rx_error, 1);
-            self.clear();
+            add!(queue.at.counters, pkts_rx_error, set_pkts_rx_error, self.train.segments() as u64);
+            self.finish();
             return None;
         }
         self.cursor = queue.at.next;
@@ -244,13 +280,18 @@ impl Inbox {
     fn look(&mut self, activation: &Activation, queues: usize, shared: &Shared<'_>) {
         let profile = shared.profile;
         let has = |bit| activation.features & bit != 0;
+        self.train.finish(&mut self.frame);
         let least = if profile.has(Deviation::ShortFramesUnpadded) { 0 } else { MIN_FRAME };
         self.report.tag = shape(&self.frame, has(feature::RXVLAN), least, &mut self.shaped);
         if has(feature::RXCSUM) && !profile.has(Deviation::RxNothingVerified) {
-            self.report.protocols = Protocols::of(&self.frame, Ip::received(&self.frame));
+            let ip = Ip::received(&self.frame);
+            let inside = has(feature::RXINNEROFLD) && activation.interface.version >= INNER_SINCE;
+            let inner = if inside { Protocols::of_inner(&self.frame, ip) } else { None };
+            self.report.protocols = inner.unwrap_or_else(|| Protocols::of(&self.frame, ip));
         }
         if let Some(rss) = activation.rss.as_ref().filter(|_| !profile.has(Deviation::RxQueueZeroOnly)) {
-            let (queue, rss_type, rss_hash) = steer(rss, &self.frame, Ip::received(&self.frame), queues);
+            let steering = Steering { rss, fields: activation.interface.rss_fields, queues, planted: shared.planted };
+            let (queue, rss_type, rss_hash) = steering.steer(&self.frame, Ip::received(&self.frame));
             self.report = Report { queue, rss_type, rss_hash, ..self.report };
         }
     }
@@ -333,11 +374,17 @@ impl Inbox {
 
     /// Every buffer that there is has been fetched.
     fn decide(&mut self, fate: Fate, activation: &Activation, queue: &mut RxQueue, shared: &mut Shared<'_>) {
+        let apart = !shared.planted.is(Mutant::SwLroDropsWhole);
+        if fate != Fate::Good && apart && self.train.take_apart(&mut self.frame) {
+            // What does not fit as one packet may fit segment by segment.
+            self.stage = Stage::Arrived;
+            return self.forget();
+        }
         self.fate = fate;
         if fate != Fate::Good && !shared.profile.has(Deviation::OutOfBuffersConsumes) {
             // A clean drop: the guest sees the counter and nothing else.
             add!(queue.at.counters, pkts_rx_out_of_buf, set_pkts_rx_out_of_buf, 1);
-            self.clear();
+            self.finish();
         } else if self.buffers.is_empty() {
             self.conclude(activation, queue, shared);
         } else if shared.planted.is(Mutant::SwRxCompletionFirst) {
@@ -435,7 +482,19 @@ impl Inbox {
             cell.set_cnc(!profile.has(Deviation::OutOfBuffersConsumes));
             cell.set_fcs(!profile.has(Deviation::RxNothingVerified));
         }
-        cell
+        if sop && self.train.segments() > 1 { self.merged(cell, shared.planted) } else { cell }
+    }
+
+    /// The first completion of a merged packet: the number of its segments stands where the hash does, their size where the raw
+    /// checksum does.
+    fn merged(&self, mut cell: RxCompDesc, planted: Planted) -> RxCompDesc {
+        cell.set_kind(RXCOMP_LRO);
+        cell.set_rss_type(0);
+        cell.set_rss_hash(0);
+        let mut cell = RxCompDescExt(cell.0);
+        cell.set_seg_cnt(self.train.segments() as u8 + u8::from(planted.is(Mutant::SwLroSegments)));
+        cell.set_mss(self.train.mss() as u16);
+        RxCompDesc(cell.0)
     }
 
     /// The frame is dealt with: positions, counters, interrupt.
@@ -452,12 +511,23 @@ impl Inbox {
                 let after = shared.profile.has(Deviation::RxBytesAfterStrip);
                 let bytes = if after { self.delivered().len() } else { self.frame.len() };
                 let large = shared.profile.has(Deviation::LongFramesCountAsLro) && bytes > activation.mtu as usize;
-                statistics::received(counters, &self.frame, bytes, large);
+                if self.train.segments() > 1 {
+                    // On the wire they were single.
+                    let counted = if shared.planted.is(Mutant::SwLroCountsOnce) { 1 } else { usize::MAX };
+                    let frames = self.train.frames().take(counted);
+                    frames.for_each(|frame| statistics::received(counters, frame, frame.len(), false));
+                    add!(counters, lro_pkts_rx_ok, set_lro_pkts_rx_ok, 1);
+                    add!(counters, lro_bytes_rx_ok, set_lro_bytes_rx_ok, bytes as u64);
+                } else {
+                    statistics::received(counters, &self.frame, bytes, large);
+                }
             }
             Fate::NoBuffers => add!(counters, pkts_rx_out_of_buf, set_pkts_rx_out_of_buf, 1),
-            Fate::TooManyBuffers | Fate::Unwritable => add!(counters, pkts_rx_error, set_pkts_rx_error, 1),
+            Fate::TooManyBuffers | Fate::Unwritable => {
+                add!(counters, pkts_rx_error, set_pkts_rx_error, self.train.segments() as u64);
+            }
         }
         shared.vectors.cause(queue.setup.vector, shared.planted);
-        self.clear();
+        self.finish();
     }
 }

@@ -8,13 +8,12 @@ use crate::memory::Buffer;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{TxProgress, TxSetup};
 use crate::vmxnet3::headers::TAG;
-use crate::vmxnet3::offload::{self, Segmentation, Unsendable};
+use crate::vmxnet3::offload::{self, Segmentation, Unsendable, Work};
 use crate::vmxnet3::statistics::{self, add};
 use spec::frame::ETHERNET;
 use spec::position::RingIndex;
 use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::tx::om;
 use spec::vmxnet3::{CELL_BYTES, TxCompDesc, TxDesc};
 
 /// What every queue of a body shares while it steps.
@@ -23,6 +22,8 @@ pub(super) struct Shared<'b> {
     pub planted: Planted,
     pub vectors: &'b mut Vectors,
     pub link: bool,
+    /// Interface version in force.
+    pub version: u8,
     pub wire_busy: &'b mut bool,
 }
 
@@ -146,7 +147,7 @@ impl TxQueue {
     pub fn step(&mut self, queue: u8, shared: &mut Shared<'_>, host: &mut impl Host) {
         match self.stage {
             Stage::Fetch => self.fetch(shared, host),
-            Stage::Gather(piece) => self.gather(piece, host),
+            Stage::Gather(piece) => self.gather(piece, shared, host),
             Stage::Send(number) => self.send(queue, number, shared, host),
             Stage::Complete(again) => self.complete(again, shared, host),
         }
@@ -178,7 +179,7 @@ impl TxQueue {
         self.cursor = self.cursor.next(self.setup.ring_size);
         if desc.eop() {
             packet.completes = desc.cq() || shared.profile.has(Deviation::CompletesUnasked);
-            if packet.bytes < ETHERNET || packet.first.om() == om::ENCAP {
+            if packet.bytes < ETHERNET || Work::of(packet.first, shared.version, shared.planted).is_err() {
                 packet.fate = Fate::Bad;
             }
             if packet.fate == Fate::Good {
@@ -195,7 +196,7 @@ impl TxQueue {
 
     /// Reads one piece.
     #[inline]
-    fn gather(&mut self, piece: usize, host: &mut impl Host) {
+    fn gather(&mut self, piece: usize, shared: &Shared<'_>, host: &mut impl Host) {
         let packet = &mut self.packet;
         let (pa, len) = packet.pieces[piece];
         let gathered = packet.data.len();
@@ -207,7 +208,7 @@ impl TxQueue {
         }
         if piece + 1 < packet.pieces.len() {
             self.stage = Stage::Gather(piece + 1);
-        } else if packet.prepare().is_ok() {
+        } else if packet.prepare(shared.version, shared.planted).is_ok() {
             self.stage = Stage::Send(0);
         } else {
             packet.fate = Fate::Bad;
@@ -226,7 +227,7 @@ impl TxQueue {
         if let Some(cut) = &packet.cut
             && packet.frame.is_empty()
         {
-            cut.segment(&packet.data, number, shared.planted.is(Mutant::SwTsoFlags), &mut packet.frame);
+            cut.segment(&packet.data, number, shared.planted, &mut packet.frame);
         }
         let frame: &[u8] = if packet.frame.is_empty() { &packet.data } else { &packet.frame };
         if host.transmit(queue, frame) == Sent::Busy {
@@ -298,19 +299,23 @@ impl TxQueue {
 impl Packet {
     /// Does what the first descriptor asks, as far as it is done once for the packet.
     #[inline]
-    fn prepare(&mut self) -> Result<(), Unsendable> {
+    fn prepare(&mut self, version: u8, planted: Planted) -> Result<(), Unsendable> {
         let first = self.first;
         let tag = first.ti().then(|| first.tci());
-        match first.om() {
-            om::TSO => {
-                let header = usize::from(first.hlen());
-                self.cut = Some(Segmentation::plan(&self.data, header, usize::from(first.msscof()), tag)?);
+        match Work::of(first, version, planted)? {
+            Work::None => {}
+            Work::Checksum { start, field } => offload::fill_checksum(&mut self.data, start, field)?,
+            Work::InnerChecksum { header, field } => {
+                offload::fill_inner(&mut self.data, header, field, first.oco())?;
+            }
+            Work::Segment { header, mss, inner } => {
+                self.cut = Some(if inner {
+                    Segmentation::plan_inner(&self.data, header, mss, tag, first.oco())?
+                } else {
+                    Segmentation::plan(&self.data, header, mss, tag)?
+                });
                 return Ok(());
             }
-            om::CSUM => {
-                offload::fill_checksum(&mut self.data, usize::from(first.hlen()), usize::from(first.msscof()))?;
-            }
-            _ => {}
         }
         if let Some(tci) = tag {
             offload::insert_tag(&self.data, tci, &mut self.frame);

@@ -10,24 +10,24 @@ use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::MAX_VECTORS;
 
 /// A bit a vector, all set.
-const ALL: u32 = (1 << MAX_VECTORS) - 1;
+const ALL: u128 = (1 << MAX_VECTORS) - 1;
 
 /// Every vector; sets of them have a bit each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Vectors {
     /// IMR.
-    masked: u32,
+    masked: u128,
     /// A cause is remembered.
-    pending: u32,
+    pending: u128,
     /// Vectors whose remembered cause met an unmask: on some devices their delivery does not mask again.
-    unmasked: u32,
+    unmasked: u128,
     /// The INTx line is asserted and ICR was not read since.
     asserted: bool,
     /// A vector masks itself when it fires.
     pub auto_mask: bool,
     /// Interrupts use the INTx line.
     pub intx: bool,
-    /// Vectors that exist.
+    /// Vectors that exist for the version in force.
     pub count: u8,
 }
 
@@ -35,7 +35,7 @@ impl Vectors {
     /// The first `count` vectors exist; masks and causes are these.
     pub fn new(each: [VectorProgress; MAX_VECTORS], count: u8) -> Self {
         let set = |has: fn(&VectorProgress) -> bool| {
-            each.iter().enumerate().fold(0, |set, (i, one)| set | u32::from(has(one)) << i)
+            each.iter().enumerate().fold(0, |set, (i, one)| set | u128::from(has(one)) << i)
         };
         Self { masked: set(|one| one.masked), pending: set(|one| one.pending), count, ..Self::default() }
     }
@@ -44,10 +44,10 @@ impl Vectors {
     #[inline]
     pub fn cause(&mut self, vector: u8, planted: Planted) {
         let count = if self.intx { 1 } else { self.count };
-        if vector >= count {
+        if vector >= count || vector >= 32 && planted.is(Mutant::SwVectorBeyond32) {
             return;
         }
-        let bit = 1 << vector;
+        let bit = 1u128 << vector;
         if !(self.masked & bit != 0 && planted.is(Mutant::SwPendingDropped)) {
             self.pending |= bit;
         }
@@ -55,7 +55,7 @@ impl Vectors {
 
     /// The vectors that can fire now.
     #[inline]
-    pub fn due(&self) -> u32 {
+    pub fn due(&self) -> u128 {
         let possible = match (self.intx, self.asserted) {
             (false, _) => (1 << self.count) - 1,
             (true, false) => 1,
@@ -71,7 +71,7 @@ impl Vectors {
 
     /// Fires a vector that is due.
     pub fn fire(&mut self, vector: u8, profile: &Profile, planted: Planted, host: &mut impl Host) {
-        let bit = 1 << vector;
+        let bit = 1u128 << vector;
         let spared = profile.has(Deviation::UnmaskForgetsAutoMask) && self.unmasked & bit != 0;
         self.unmasked &= !bit;
         self.pending &= !bit;
@@ -88,12 +88,15 @@ impl Vectors {
     }
 
     /// An IMR write.
-    pub fn set_mask(&mut self, vector: u8, masked: bool) {
+    pub fn set_mask(&mut self, vector: u8, masked: bool, planted: Planted) {
         if usize::from(vector) >= MAX_VECTORS {
             return;
         }
-        let bit = 1 << vector;
+        let bit = 1u128 << vector;
         if self.masked & self.pending & bit != 0 && !masked {
+            if planted.is(Mutant::SwUnmaskSilent) {
+                self.pending &= !bit;
+            }
             self.unmasked |= bit;
         } else if masked {
             self.unmasked &= !bit;
@@ -108,7 +111,7 @@ impl Vectors {
         }
         self.asserted = false;
         self.pending &= !1;
-        self.masked |= u32::from(self.auto_mask && !planted.is(Mutant::SwAutoMaskIgnored));
+        self.masked |= u128::from(self.auto_mask && !planted.is(Mutant::SwAutoMaskIgnored));
         host.intx(false);
         1
     }
@@ -126,7 +129,7 @@ impl Vectors {
 
     /// Masks and causes; an interrupt on the line that was not acknowledged is a cause again.
     pub fn progress(&self) -> [VectorProgress; MAX_VECTORS] {
-        let pending = self.pending | u32::from(self.asserted);
+        let pending = self.pending | u128::from(self.asserted);
         core::array::from_fn(|i| VectorProgress { masked: self.masked >> i & 1 == 1, pending: pending >> i & 1 == 1 })
     }
 }

@@ -71,11 +71,15 @@ impl Plane {
             }
             Command::SetRssFields if self.is_active() => match activate::rss_fields(self.state.shared_pa, host) {
                 Some(wanted) => {
-                    let granted = wanted.granted(self.profile.answers.rss_fields);
+                    let version =
+                        if self.planted.is(Mutant::PlaneEspAnyVersion) { u8::MAX } else { self.state.version };
+                    let granted = wanted.granted(RssFields::known(self.profile.answers.rss_fields, version));
                     self.state.rss_fields = granted;
                     let whole = granted.0 & wanted.0 == wanted.0 || !self.planted.is(Mutant::PlaneFieldsRefused);
                     self.state.result = u32::from(!whole) * REFUSED;
-                    if let Some(activation) = self.state.activation.as_mut().filter(|a| a.interface.rss_fields != granted) {
+                    if let Some(activation) =
+                        self.state.activation.as_mut().filter(|a| a.interface.rss_fields != granted)
+                    {
                         activation.interface.rss_fields = granted;
                         return self.ask(Pending::Command(command), Request::RssFields(granted));
                     }
@@ -103,6 +107,7 @@ impl Plane {
             shared_pa: self.state.shared_pa,
             mac: self.state.mac,
             magic: !self.planted.is(Mutant::PlaneMagicIgnored),
+            first_block: self.planted.is(Mutant::PlaneFirstBlock),
         };
         let Some(found) = activate::read(&asked, host) else {
             self.state.lifecycle = self.state.lifecycle.after(Command::ActivateDev, false);
@@ -121,13 +126,14 @@ impl Plane {
     /// Reads again the part of the shared area that `command` names; nothing while inactive, as ACTIVATE_DEV reads it all.
     fn update(&mut self, command: Command, host: &mut impl Host) -> Option<Request> {
         let shared_pa = self.state.shared_pa;
+        let levels_first = self.planted.is(Mutant::PlaneLevelsFirst);
         let activation = self.state.activation.as_mut()?;
         match command {
             Command::UpdateRxMode => activation.filters.rx_mode = activate::rx_mode(shared_pa, host)?,
             Command::UpdateMacFilters => activation.filters.multicast = activate::multicast(shared_pa, host)?,
             Command::UpdateVlanFilters => activation.filters.vlans = activate::vlans(shared_pa, host)?,
             Command::UpdateFeature => {
-                activation.features = activate::features(shared_pa, host)?;
+                activation.features = activate::features(shared_pa, activation.interface.version, host)?;
                 return Some(Request::Features(activation.features));
             }
             Command::UpdateRssidt => {
@@ -137,7 +143,8 @@ impl Plane {
             }
             _ => {
                 // UPDATE_IML: a data plane may ignore moderation, so nobody is told.
-                activation.mod_levels = activate::mod_levels(shared_pa, host)?;
+                activation.mod_levels =
+                    activate::mod_levels(shared_pa, activation.is_extended() && !levels_first, host)?;
                 return None;
             }
         }

@@ -15,17 +15,16 @@ use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::{Activation, Reply, Request};
 use spec::profile::{Deviation, Profile};
+use spec::vmxnet3::capability::CAPABILITIES_SINCE;
 use spec::vmxnet3::command::ecr;
 use spec::vmxnet3::shared::{CoalesceScheme, ECR_OFFSET};
-use spec::vmxnet3::{Bar1, Command, Lifecycle, QUEUE_DESC_BYTES, RssFields, capability};
+use spec::vmxnet3::{Bar0, Bar1, Command, Lifecycle, QUEUE_DESC_BYTES, RssFields, capability};
 use told::put;
 
 /// What ACTIVATE_DEV answers when it refuses. No source says more than that it is not 0; ESXi 6.7 answered 1.
 pub const REFUSED: u32 = 1;
 /// `txThreshold` in software: every packet is announced.
 const TX_THRESHOLD: u32 = 1;
-/// From this version on there are DCR and PTCR. Source: linux vmxnet3_drv.c, vmxnet3_probe_device.
-const CAPABILITIES_SINCE: u8 = 7;
 /// Revision id, as GET_DID_HI tells it. Source: QEMU hw/net/vmxnet3.c, VMXNET3_DEVICE_REVISION.
 const REVISION: u32 = 1;
 
@@ -294,6 +293,17 @@ impl Plane {
     /// The version in force has DCR and PTCR.
     fn has_capabilities(&self) -> bool {
         self.state.version >= CAPABILITIES_SINCE
+    }
+
+    /// The register of BAR0 that the driver meets at `offset`: what the version in force has, and with the large BAR granted the
+    /// doorbells of the second page too.
+    #[inline]
+    pub fn bar0(&self, offset: u32) -> Option<Bar0> {
+        let large = self.state.capabilities & capability::LARGE_BAR != 0 && self.has_capabilities();
+        let large =
+            large && !self.planted.is(Mutant::PlaneSecondPageDead) || self.planted.is(Mutant::PlaneSecondPageOpen);
+        let version = if self.planted.is(Mutant::PlaneWideRegisters) { u8::MAX } else { self.state.version };
+        self.profile.bar0(offset, version, large)
     }
 
     fn select_version(&mut self, value: u32) {

@@ -491,7 +491,13 @@ fn a_coalescing_scheme_out_of_reach_is_neither_set_nor_told() {
 /// A device that offers every version, and more than the models do.
 static ABLE: Profile = Profile {
     versions: 0x1ff,
-    answers: Answers { capabilities: 0b11, rss_fields: 0b1111, timestamp_bytes: 0x40_0080, ..Answers::PLAIN },
+    answers: Answers {
+        capabilities: 0b11,
+        rss_fields: 0b1111,
+        timestamp_bytes: 0x40_0080,
+        disabled_offloads: 1,
+        ..Answers::PLAIN
+    },
     link_up: 0x03e8_0001,
     ..Profile::REFERENCE
 };
@@ -512,11 +518,11 @@ fn what_later_versions_ask_is_answered_from_their_version_on() {
         for (command, answer) in [
             (GetTxdataDescSize, from(3, 128) | from(9, 128 << 16)),
             (GetRssFields, from(4, 3)),
-            (GetMaxQueuesConf, from(6, 0x0808)),
+            (GetMaxQueuesConf, from(6, 0x2020)),
             (GetMaxCapabilities, from(7, 0b11)),
             (GetDcr0Reg, from(7, 0b10)),
             (GetTsringDescSize, from(9, 0x40_0080)),
-            (GetDisabledOffloads, from(9, 2)),
+            (GetDisabledOffloads, from(9, 1)),
             (GetLink, if version >= 9 { 1 << 16 | 1 } else { 1000 << 16 | 1 }),
         ] {
             assert_eq!(rig.command(command), answer, "{} at {version}", command.name());
@@ -619,7 +625,7 @@ proptest! {
             if let Some(request) = rig.plane.event(ecr::DIC, &mut rig.host) {
                 body.serve(request, &mut rig.host);
             }
-            body.write_bar0(spec::vmxnet3::Bar0::TxProd(0), 0);
+            body.write_bar0(Bar0::TxProd(0), 0);
             body.offer(&[0xff; 60]);
             body.run(&mut rig.host, 100_000);
             prop_assert!(body.is_idle());

@@ -32,7 +32,7 @@ impl Plane {
             Command::GetTxdataDescSize => profile.data_sizes(state.version).0,
             Command::GetAdaptiveRingInfo => u32::from(profile.has(Deviation::AdaptiveRingDisabled)),
             Command::GetRssFields => state.rss_fields.0,
-            Command::GetMaxQueuesConf => profile.max_queues().0,
+            Command::GetMaxQueuesConf => profile.max_queues(state.version).0,
             // No source says what it tells; where nothing is offered both readings of it are 0.
             Command::GetMaxCapabilities => profile.answers.capabilities,
             Command::GetDcr0Reg => state.capabilities,

@@ -4,3 +4,4 @@ mod negative;
 mod offloads;
 mod rejected;
 mod rig;
+mod tunnels;

@@ -1,7 +1,8 @@
 //! For every clause that monitors judge, the shortest run that breaks it.
 
-use super::offloads::{csum, tcp4, tso};
+use super::offloads::{csum, lro, merge, tcp4, tso};
 use super::rig::*;
+use super::tunnels;
 use crate::clause::{self, Judge};
 use crate::event::{Bar, Stimulus};
 use crate::monitor::Judges;
@@ -100,6 +101,43 @@ const RUNS: &[(&str, Run)] = &[
         rig.command(Command::QuiesceDev);
         rig.idle();
         rig.write_memory(SHARED + 696, &[4, 0, 0, 0]);
+    }),
+    ("VMX-V4-003", |rig| {
+        *rig = tunnels::inner(4);
+        tunnels::report(rig, |frame| frame[60] ^= 1, |_| ());
+    }),
+    ("VMX-V4-006", |rig| {
+        *rig = tunnels::active(4);
+        tunnels::sum_inner(rig, 4, false, |frame| frame[104] ^= 1);
+    }),
+    ("VMX-V4-007", |rig| {
+        *rig = tunnels::active(5);
+        tunnels::cut(rig, 5, false, |frames| frames[1].truncate(120));
+    }),
+    ("VMX-V4-008", |rig| {
+        *rig = tunnels::active(6);
+        tunnels::cut(rig, 6, false, |frames| frames[1][17] ^= 1);
+    }),
+    ("VMX-V4-009", |rig| {
+        *rig = tunnels::active(7);
+        tunnels::cut(rig, 7, true, |frames| frames[1][40..42].fill(0));
+    }),
+    ("VMX-LRO-001", |rig| {
+        features(rig, feature::RXCSUM);
+        merge(rig, |_| (), |_| ());
+    }),
+    ("VMX-LRO-002", |rig| {
+        *rig = lro();
+        merge(rig, |_| (), |c| c.set_seg_cnt(3));
+    }),
+    ("VMX-LRO-003", |rig| {
+        *rig = lro();
+        merge(rig, |_| (), |c| c.set_tuc(false));
+    }),
+    ("VMX-LRO-004", |rig| {
+        *rig = lro();
+        merge(rig, |_| (), |_| ());
+        counters(rig, false, 2, 2);
     }),
     ("VMX-STA-002", |rig| counters(rig, false, 2, 1)),
     ("VMX-STA-003", |rig| counters(rig, true, 0, 1)),

@@ -37,6 +37,7 @@ fn generation(position: u32) -> bool {
     (position / CELLS).is_multiple_of(2)
 }
 
+#[derive(Clone)]
 pub struct Rig {
     pub memory: Memory,
     pub snoop: Judges,

@@ -84,8 +84,9 @@ fn counts(bench: &mut Bench, tx: u8, rx: u8) {
 }
 
 fn every_pair_of_queue_counts(check: &mut Check) {
-    let limits = check.profile().limits;
-    let setup = Setup { judged: false, ..Setup::default().queues(limits.tx_queues.min(limits.rx_queues)) };
+    let limits = check.profile().width(1);
+    let mut setup = Setup { judged: false, ..Setup::default().queues(limits.tx_queues.max(limits.rx_queues)) };
+    (setup.config.tx_queues, setup.config.rx_queues) = (limits.tx_queues, limits.rx_queues);
     check.on(Target::Software, &setup, |check, bench| {
         bench.prepare();
         for tx in [0, 1, limits.tx_queues, limits.tx_queues + 1, 9, 16, 17, 32, 33, 255] {
@@ -127,7 +128,7 @@ fn set_index(bench: &mut Bench, who: u8, index: u8) {
 }
 
 fn interrupt_indices(check: &mut Check) {
-    let vectors = check.profile().limits.vectors;
+    let vectors = check.profile().width(1).vectors;
     check.on(Target::Both, &Setup::unjudged(), |check, bench| {
         for who in 0..3 {
             bench.command(Command::ResetDev);
@@ -299,7 +300,7 @@ fn every_maximum_at_once(check: &mut Check) {
     check.on(Target::Both, &setup, |check, bench| {
         bench.prepare();
         for who in 0..3 {
-            set_index(bench, who, limits.vectors - 1);
+            set_index(bench, who, check.profile().width(1).vectors - 1);
         }
         check.equal("VMX-BAD-017", "answer", bench.activate(), 0u32);
         bench.to_target();
@@ -510,7 +511,7 @@ fn every_command_behind_a_failure(check: &mut Check) {
 }
 
 fn queue_counts_in_use(check: &mut Check) {
-    let limits = check.profile().limits;
+    let limits = check.profile().width(1);
     for count in [1, 2, 7, 8, 9, 15, 16, 17, 31, 32] {
         if count > limits.tx_queues.min(limits.rx_queues) || count > 8 {
             break;

@@ -8,8 +8,8 @@ mod registers;
 mod rings;
 mod settings;
 mod transmit;
-mod verbs;
 
+use super::verbs;
 use crate::case::Case;
 
 /// The cases, a section of the table a list.

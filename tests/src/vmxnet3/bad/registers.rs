@@ -105,7 +105,8 @@ fn ring_every_slot(bench: &mut Bench, tx: u32, rx: u32, value: u32) {
 }
 
 fn doorbells_of_queues_that_are_not_there(check: &mut Check) {
-    let most = check.profile().limits.tx_queues.min(check.profile().limits.rx_queues);
+    let width = check.profile().width(1);
+    let most = width.tx_queues.min(width.rx_queues);
     for count in [1, 2, most] {
         check.on(Target::Both, &Setup::default().queues(count), |check, bench| {
             ring_every_slot(bench, 0, 0, 1);

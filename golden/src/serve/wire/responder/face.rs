@@ -2,6 +2,7 @@
 
 use super::outbox::{Finish, Outbox, mtu_seen};
 use super::tcp::Streams;
+use super::tunnel::Tunnel;
 use super::udp::{Datagrams, Reach};
 use super::{GROUP, ResponderSpec, Shared, tftp};
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
@@ -19,6 +20,40 @@ const ROUNDS: usize = 512;
 /// How long fragments wait for the rest. Short, since the crate holds few packets at once.
 const REASSEMBLY: Duration = Duration::from_secs(2);
 
+/// What the frames of a face travel in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inside {
+    /// Nothing.
+    Nothing,
+    /// A VLAN: priority and identifier.
+    Vlan(u16),
+    /// A tunnel.
+    Tunnel(Tunnel),
+}
+
+impl Inside {
+    /// Its number, none for the wire itself: VLANs come before tunnels.
+    pub(super) fn network(self) -> Option<u32> {
+        match self {
+            Self::Nothing => None,
+            Self::Vlan(tag) => Some(u32::from(tag & 0xfff)),
+            Self::Tunnel(tunnel) => Some(0x1000 + tunnel.vni),
+        }
+    }
+
+    /// Our address in it beside the one that we have everywhere.
+    fn address(self) -> Option<Ipv4Address> {
+        match self {
+            Self::Nothing => None,
+            Self::Vlan(tag) => {
+                let vlan = tag & 0xfff;
+                Some(Ipv4Address::new(10, 64 + (vlan >> 8) as u8, vlan as u8, 1))
+            }
+            Self::Tunnel(tunnel) => Some(Ipv4Address::new(10, 80, tunnel.vni as u8, 1)),
+        }
+    }
+}
+
 pub(super) struct Face {
     finish: Finish,
     /// When it was last used, by the responder's count of frames; 0: never.
@@ -30,12 +65,12 @@ pub(super) struct Face {
 }
 
 impl Face {
-    /// The face of `tag`, or the untagged one, which alone gives addresses and files.
-    pub(super) fn new(spec: &ResponderSpec, tag: Option<u16>, file: Option<Arc<tftp::File>>, now: Instant) -> Self {
+    /// The face of frames `inside` something, or the one of the wire itself, which alone gives addresses and files.
+    pub(super) fn new(spec: &ResponderSpec, inside: Inside, file: Option<Arc<tftp::File>>, now: Instant) -> Self {
         let mut config = Config::new(EthernetAddress(spec.mac).into());
         // Whether sequence numbers are hard to guess does not matter here; that they differ from run to run might hide a fault.
-        config.random_seed = 1 + u64::from(tag.unwrap_or_default());
-        let finish = Finish { tag, guest_mtu: spec.mtu.into(), mtu: spec.mtu.into() };
+        config.random_seed = 1 + u64::from(inside.network().unwrap_or_default());
+        let finish = Finish { inside, guest_mtu: spec.mtu.into(), mtu: spec.mtu.into() };
         let mut outbox = Outbox::default();
         let mut interface = Interface::new(config, &mut Turn { frame: None, outbox: &mut outbox, finish }, now);
         interface.set_reassembly_timeout(REASSEMBLY);
@@ -44,15 +79,12 @@ impl Face {
             let [m0, m1, m2, m3, m4, m5] = spec.mac;
             let local = [0xfe, 0x80, 0, 0, 0, 0, 0, 0, m0 ^ 2, m1, m2, 0xff, 0xfe, m3, m4, m5];
             let unique = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d];
-            let tagged = tag.map(|tag| {
-                let vlan = tag & 0xfff;
-                IpCidr::new(Ipv4Address::new(10, 64 + (vlan >> 8) as u8, vlan as u8, 1).into(), 24)
-            });
+            let own = inside.address().map(|address| IpCidr::new(address.into(), 24));
             let all = [
                 Some(IpCidr::new(spec.ip4.into(), spec.prefix)),
                 Some(IpCidr::new(Ipv6Address::from(local).into(), 64)),
                 Some(IpCidr::new(Ipv6Address::from(unique).into(), 64)),
-                tagged,
+                own,
             ];
             for address in all.into_iter().flatten() {
                 assert!(addresses.push(address).is_ok(), "the crate is built for four addresses");
@@ -62,19 +94,19 @@ impl Face {
         assert!(joined.is_ok(), "the crate is built for eight groups");
         let mut sockets = SocketSet::new(Vec::new());
         let reach = Reach(interface.ip_addrs().to_vec());
-        let datagrams = Datagrams::new(spec, reach, tag.is_none(), file, &mut sockets);
+        let datagrams = Datagrams::new(spec, reach, inside == Inside::Nothing, file, &mut sockets);
         let streams = Streams::new(&mut sockets);
         Self { finish, last_used: 0, interface, sockets, datagrams, streams }
     }
 
-    /// The VLAN, for a tagged face.
-    pub(super) fn vlan(&self) -> Option<u16> {
-        self.finish.tag.map(|tag| tag & 0xfff)
+    /// What its frames travel in.
+    pub(super) fn inside(&self) -> Inside {
+        self.finish.inside
     }
 
-    /// Answers carry the priority that the guest's last frame had.
-    pub(super) fn set_tag(&mut self, tag: u16) {
-        self.finish.tag = Some(tag);
+    /// Answers go back in what the guest's last frame came in: its priority, the ends of its tunnel.
+    pub(super) fn set_inside(&mut self, inside: Inside) {
+        self.finish.inside = inside;
     }
 
     /// Echoes wait for room, so that nothing more may come in.
@@ -100,7 +132,7 @@ impl Face {
         self.interface.poll_maintenance(now);
         // Each round sends one packet of each socket. A packet that cannot be finished leaves nothing in the outbox.
         for _ in 0..ROUNDS {
-            self.datagrams.serve(self.finish.tag, now, &mut self.sockets, shared);
+            self.datagrams.serve(self.finish.inside.network(), now, &mut self.sockets, shared);
             self.streams.serve(&mut self.sockets, shared);
             if outbox.len() >= batch {
                 return Some(now);
@@ -209,7 +241,7 @@ mod tests {
         for silent in [Ipv4Address::new(192, 0, 2, 1), Ipv4Address::new(10, 0, 2, 77)] {
             let (mut outbox, mut shared) =
                 (Outbox::default(), Shared { scratch: vec![0; 1 << 18], ..Default::default() });
-            let mut face = Face::new(&spec, None, None, Instant::ZERO);
+            let mut face = Face::new(&spec, Inside::Nothing, None, Instant::ZERO);
             face.take(&meet, Instant::ZERO, &mut outbox);
             face.take(&asked(&spec, silent), Instant::ZERO, &mut outbox);
             let mut answered = false;

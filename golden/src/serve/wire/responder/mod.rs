@@ -14,13 +14,15 @@
 //! Everything also answers inside VLANs: a face of its own for each tag seen, at most [`MAX_TAGGED`] at once. The face of VLAN *v*
 //! has our address and `10.(64 + v / 256).(v mod 256).1/24`, since a guest routes a subnet to one interface only. IPv6 addresses
 //! are the link-local one made from the MAC and `fd00::` with the IPv4 address in its last 32 bits, `/64`. Multicast group
-//! 239.1.1.1 is joined. Checksums of the guest are checked; what is wrong is not answered.
+//! 239.1.1.1 is joined. VXLAN to our address is answered inside: the face of network identifier *n* has our address and
+//! `10.80.(n mod 256).1/24`, and counts as a tag.
+//! Checksums of the guest are checked; what is wrong is not answered.
 //!
 //! TCP/IP is crate `smoltcp`. Not modelled: IPv6 fragments, routing, more than one address for DHCP.
 
 use super::sequence::{SequenceCounters, Sequences};
 use super::{MIN_FRAME, Waits, Wire, WireCounters};
-use face::Face;
+use face::{Face, Inside};
 use outbox::Outbox;
 use smoltcp::time::Instant;
 use smoltcp::wire::IpEndpoint;
@@ -36,6 +38,7 @@ mod face;
 mod outbox;
 mod tcp;
 pub mod tftp;
+mod tunnel;
 mod udp;
 
 /// VLAN tags that are answered at once; one more replaces the tag unused for longest.
@@ -98,8 +101,8 @@ pub struct Responder {
 /// What all faces count together, and a buffer they take turns with.
 #[derive(Default)]
 pub(super) struct Shared {
-    /// Datagrams to the discard service, by VLAN and sender.
-    sequences: Sequences<(Option<u16>, IpEndpoint)>,
+    /// Datagrams to the discard service, by network and sender.
+    sequences: Sequences<(Option<u32>, IpEndpoint)>,
     stream_bytes: u64,
     broken_streams: u64,
     scratch: Vec<u8>,
@@ -129,7 +132,7 @@ impl Responder {
             clock: 0,
             counters: WireCounters::default(),
         };
-        host.faces.push(Face::new(&host.spec, None, host.file.clone(), host.now()));
+        host.faces.push(Face::new(&host.spec, Inside::Nothing, host.file.clone(), host.now()));
         Ok(host)
     }
 
@@ -138,13 +141,12 @@ impl Responder {
         Instant::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// The face that answers frames with this tag; made when it is seen for the first time.
-    fn face(&mut self, tag: Option<u16>, now: Instant) -> usize {
-        let vlan = tag.map(|tag| tag & 0xfff);
-        if let Some(place) = self.faces.iter().position(|face| face.vlan() == vlan) {
+    /// The face that answers frames inside this; made when it is seen for the first time.
+    fn face(&mut self, inside: Inside, now: Instant) -> usize {
+        if let Some(place) = self.faces.iter().position(|face| face.inside().network() == inside.network()) {
             return place;
         }
-        let face = Face::new(&self.spec, tag, None, now);
+        let face = Face::new(&self.spec, inside, None, now);
         if self.faces.len() <= MAX_TAGGED {
             self.faces.push(face);
             return self.faces.len() - 1;
@@ -153,6 +155,16 @@ impl Responder {
         let place = unused.map_or(0, |(place, _)| place);
         self.faces[place] = face;
         place
+    }
+
+    /// Takes a frame that came inside something.
+    fn take(&mut self, inside: Inside, frame: &[u8], now: Instant) {
+        let place = self.face(inside, now);
+        self.clock += 1;
+        let face = &mut self.faces[place];
+        face.last_used = self.clock;
+        face.set_inside(inside);
+        face.take(frame, now, &mut self.outbox);
     }
 
     /// Lets every face work, until `batch` frames wait: services, answers, timers.
@@ -194,20 +206,21 @@ impl Wire for Responder {
             return true;
         }
         let now = self.now();
-        let tag = outbox::tag(frame);
-        let place = self.face(tag, now);
-        self.clock += 1;
-        let face = &mut self.faces[place];
-        face.last_used = self.clock;
-        match tag {
-            None => face.take(frame, now, &mut self.outbox),
-            Some(tag) => {
+        match (outbox::tag(frame), tunnel::look(frame, self.spec.ip4)) {
+            (Some(tag), _) => {
                 let mut untagged = self.outbox.buffer(0);
                 untagged.extend_from_slice(&frame[..MIN_FRAME - 2]);
                 untagged.extend_from_slice(&frame[MIN_FRAME + 2..]);
-                face.set_tag(tag);
-                face.take(&untagged, now, &mut self.outbox);
+                self.take(Inside::Vlan(tag), &untagged, now);
                 self.outbox.recycle(untagged);
+            }
+            (None, tunnel::Found::Plain) => self.take(Inside::Nothing, frame, now),
+            (None, tunnel::Found::Inner(tunnel, inner)) if super::socket::is_frame(inner.len()) => {
+                self.take(Inside::Tunnel(tunnel), inner, now);
+            }
+            (None, tunnel::Found::Inner(..) | tunnel::Found::Wrong) => {
+                self.counters.malformed += 1;
+                return true;
             }
         }
         self.since_turn += 1;

@@ -4,6 +4,7 @@
 //! when a second needs it. IPv4 packets are cut here instead, to the size the guest was last seen to send, and the segment size
 //! offered to the guest's TCP is lowered to the MTU as a router would.
 
+use super::face::Inside;
 use smoltcp::wire::{EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, Ipv6Packet, TcpOption, TcpPacket};
 use std::collections::VecDeque;
 
@@ -33,8 +34,8 @@ pub(super) struct Outbox {
 /// How frames are finished on one face.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Finish {
-    /// Priority and VLAN identifier of the tag, for a tagged face.
-    pub(super) tag: Option<u16>,
+    /// What it is put into.
+    pub(super) inside: Inside,
     /// Largest IP packet the guest takes.
     pub(super) guest_mtu: usize,
     /// Largest IP packet the guest may send us.
@@ -78,7 +79,7 @@ impl Outbox {
         limit_segments(&mut frame, finish.mtu);
         let packet = frame.len().saturating_sub(ETHERNET);
         if packet <= finish.guest_mtu {
-            self.queue_tagged(frame, finish.tag);
+            self.queue(frame, finish.inside);
             return;
         }
         match Ipv4Packet::new_checked(frame.get(ETHERNET..).unwrap_or_default()).map(|packet| packet.header_len()) {
@@ -108,14 +109,18 @@ impl Outbox {
             packet.set_more_frags(offset + part.len() < payload.len());
             packet.set_frag_offset(offset as u16);
             packet.fill_checksum();
-            self.queue_tagged(fragment, finish.tag);
+            self.queue(fragment, finish.inside);
         }
     }
 
-    fn queue_tagged(&mut self, mut frame: Vec<u8>, tag: Option<u16>) {
-        if let Some(tag) = tag {
-            let [high, low] = tag.to_be_bytes();
-            frame.splice(12..12, [TPID[0], TPID[1], high, low]);
+    fn queue(&mut self, mut frame: Vec<u8>, inside: Inside) {
+        match inside {
+            Inside::Nothing => {}
+            Inside::Vlan(tag) => {
+                let [high, low] = tag.to_be_bytes();
+                frame.splice(12..12, [TPID[0], TPID[1], high, low]);
+            }
+            Inside::Tunnel(tunnel) => tunnel.wrap(&mut frame),
         }
         self.queue.push_back(frame);
     }
@@ -203,7 +208,7 @@ mod tests {
     fn a_packet_above_the_guests_mtu_leaves_in_pieces_that_join_again() {
         let whole = packet(4000);
         let mut outbox = Outbox::default();
-        outbox.push(whole.clone(), Finish { tag: Some(0x6005), guest_mtu: 1500, mtu: 9000 });
+        outbox.push(whole.clone(), Finish { inside: Inside::Vlan(0x6005), guest_mtu: 1500, mtu: 9000 });
         let (mut joined, mut frame, mut more) = (vec![0; 4000], Vec::new(), true);
         while outbox.pop(&mut frame) {
             assert_eq!(tag(&frame), Some(0x6005));

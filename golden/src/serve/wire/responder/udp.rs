@@ -50,7 +50,7 @@ impl Datagrams {
     /// Answers what has arrived and goes on with what was asked for.
     pub(super) fn serve(
         &mut self,
-        vlan: Option<u16>,
+        network: Option<u32>,
         now: Instant,
         sockets: &mut SocketSet<'static>,
         shared: &mut Shared,
@@ -67,7 +67,7 @@ impl Datagrams {
         self.echo.done(sockets);
         let socket = self.discard.open(now, sockets);
         while let Ok((payload, from)) = socket.recv() {
-            shared.sequences.take((vlan, from.endpoint), payload);
+            shared.sequences.take((network, from.endpoint), payload);
         }
         self.blasts.serve(now, sockets);
         if let Some(dhcp) = &mut self.dhcp {

@@ -80,7 +80,14 @@ fn packets_leave_in_order_over_many_laps() {
         let mut rig = Rig::up(config.clone());
         let mut dice = Dice::new(5);
         let mut traffic = Traffic::new(5, config.mac);
-        let bounds = Bounds { frame: 32 * config.tx_ring.min(8), segmented: 600, fragments: 4, flows: 3 };
+        let bounds = Bounds {
+            frame: 32 * config.tx_ring.min(8),
+            segmented: 600,
+            fragments: 4,
+            flows: 3,
+            streams: false,
+            tunnels: false,
+        };
         let (mut packet, mut expected, mut refused) = (Packet::default(), Vec::new(), 0);
         for _ in 0..3000 {
             let shape = Shape { vlan: None, ..Shape::roll(&mut dice, &bounds) };
