@@ -49,11 +49,14 @@ class Job:
 def jobs(configs: list[Config], scenarios: list[Scenario], whole: bool) -> list[Job]:
     """One job for each configuration and group, long ones first so that two guests end at about the same time."""
     made = []
+    both = len({config.path for config in configs if config.device != "qemu"}) > 1
     for config in configs:
         groups: dict[Group, list[Scenario]] = {}
         for each in scenarios:
             once = each.group.any_kernel or each.group.any_kernel_will_do and not whole
-            beside = each.group.any_path_will_do and not whole and config.path != configs[0].path
+            later = config.kernel != configs[0].kernel
+            one_path = not whole and (each.group.any_path_will_do or later)
+            beside = one_path and both and config.device != "qemu" and config.path == ("trapped" if later else "direct")
             if not beside and (not once or config.kernel == configs[0].kernel):
                 groups.setdefault(each.group, []).append(each)
         made += [Job(config, group, tuple(members)) for group, members in groups.items()]
