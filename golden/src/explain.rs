@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_register_is_found_by_name_and_by_place() {
         for word in ["TXPROD", "txprod[0]", "bar0.TXPROD", "VMXNET3_REG_TXPROD"] {
-            assert!(says(word).starts_with("register bar0.TXPROD at bar0+0x600, one of 8 every 8 bytes"), "{word}");
+            assert!(says(word).starts_with("register bar0.TXPROD at bar0+0x600, one of 32 every 8 bytes"), "{word}");
         }
         assert!(says("bar0+0x608").starts_with("register bar0.TXPROD[1] at bar0+0x608"));
         assert!(says("0x600").contains("TXPROD[0]"));

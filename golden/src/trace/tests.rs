@@ -150,7 +150,7 @@ fn hand_made_lines_are_refused_where_they_stand() {
         ("< vector 1", 1, "a call, what came of the call before, or a claim"),
         ("> write bar9 0x0 0x0", 9, "bar0, bar1 or bar2"),
         ("> write bar0 0x0 0x100000000", 18, "a value of 32 bits"),
-        ("> message 25", 11, "a vector below 25"),
+        ("> message 65", 11, "a vector below 65"),
         ("> run 4096 more", 12, "the end of the line"),
         ("> switch enter drain C fail nowhere", 29, "a stage"),
         ("> offer 0g", 9, "pairs of hexadecimal digits, then perhaps `frame(SEED,ID,LENGTH)`"),
