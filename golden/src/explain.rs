@@ -233,7 +233,7 @@ mod tests {
         }
         assert!(says("bar0+0x608").starts_with("register bar0.TXPROD[1] at bar0+0x608"));
         assert!(says("0x600").contains("TXPROD[0]"));
-        assert!(says("bar0+0x0c8").contains("nothing is declared"));
+        assert!(says("bar0+0x208").contains("nothing is declared"));
         assert!(says("bar0+0x9000").contains("outside the page"));
     }
 
