@@ -1,5 +1,5 @@
 //! What each command takes and gives: where its parameters lie, what it answers in CMD, which guest memory it writes, in which
-//! state it means something, and what is refused. The words that commands answer are in [`answer`](super::answer).
+//! state it means something, and what is refused. The words that commands answer are in [`answer`].
 
 use super::shared::{CoalesceScheme, PmConf};
 use super::{Command, RssConf, RssFields, answer, parameter};

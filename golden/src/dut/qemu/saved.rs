@@ -44,10 +44,10 @@ impl Qemu {
     }
 
     /// Stops the machine, takes its migration stream, and ends the process. What was offered before has arrived before; what happened
-    /// since the last [`Dut::settle`] is lost but for the frames that the wire holds.
+    /// since the last [`Dut::settle`](crate::dut::Dut::settle) is lost but for the frames that the wire holds.
     ///
     /// # Errors
-    /// As [`Dut`]; [`Trouble::Odd`] where it cannot be saved.
+    /// As [`Dut`](crate::dut::Dut); [`Trouble::Odd`] where it cannot be saved.
     pub fn save(mut self) -> Result<Saved, Trouble> {
         if self.offered {
             self.arrive()?;
@@ -130,7 +130,7 @@ impl Qemu {
     /// Lets a machine that was loaded run.
     ///
     /// # Errors
-    /// As [`Dut`].
+    /// As [`Dut`](crate::dut::Dut).
     pub fn go_on(&mut self) -> Result<(), Trouble> {
         self.run("cont", &json!({}), Some("RESUME"))
     }
