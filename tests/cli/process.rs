@@ -80,7 +80,7 @@ fn a_program_that_is_none_is_the_wrong_call() {
 
 /// The example in Python: it holds what it does, fails what it does not, and what cannot be asked of it is skipped with that reason.
 #[test]
-#[ignore = "needs python3; run by .ci/peers"]
+#[ignore = "needs python3 and minutes: cargo test -p vnic --test cli -- --ignored process"]
 fn the_example_in_python_is_judged_truthfully() {
     let folder = std::env::temp_dir().join(format!("vnic-python-{}", std::process::id()));
     let words = ["conform", "--dut", "process:python3 tests/examples/device.py", "--json", "--failures"];
