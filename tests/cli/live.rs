@@ -8,7 +8,10 @@ use std::path::PathBuf;
 #[test]
 fn a_device_that_does_not_start_is_refused_with_a_sentence() {
     for (device, says) in [
-        ("qemu:/nowhere/qemu", "vnic: the device does not start: /nowhere/qemu: No such file or directory (os error 2)\n"),
+        (
+            "qemu:/nowhere/qemu",
+            "vnic: the device does not start: /nowhere/qemu: No such file or directory (os error 2)\n",
+        ),
         ("qemu:false", "vnic: the device does not start: exit status: 1\n"),
         ("adapter", "vnic: invalid value 'adapter' for '--live <DEVICE>': it is none of qemu, qemu:COMMAND\n"),
     ] {
