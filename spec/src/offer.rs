@@ -43,6 +43,20 @@ impl Offer {
         self.version >= 1 && self.version <= Self::NEWEST && self.queues >= 1 && self.queues <= Self::MOST_QUEUES
     }
 
+    /// This offer with what `word` of a profile's name says: `v3`, `q2`, `intx`, `msix`.
+    pub(super) fn told(self, word: &str) -> Option<Self> {
+        let number = |rest: &str| Some(rest.parse().ok()?);
+        match word {
+            "msix" => Some(Self { msix: true, ..self }),
+            "intx" => Some(Self { msix: false, ..self }),
+            _ => match word.split_at_checked(1)? {
+                ("v", rest) => Some(Self { version: number(rest)?, ..self }),
+                ("q", rest) => Some(Self { queues: number(rest)?, ..self }),
+                _ => None,
+            },
+        }
+    }
+
     const fn equals(self, other: Self) -> bool {
         self.version == other.version && self.queues == other.queues && self.msix == other.msix
     }
@@ -64,7 +78,8 @@ const UNASKED: u32 = (1 << *TUNNELS_UNASKED.end()) - (1 << (*TUNNELS_UNASKED.sta
 /// Offers there are.
 const CHOICES: usize = Offer::NEWEST as usize * Offer::MOST_QUEUES as usize * 2;
 /// Profiles that offers are made of: [`Profile::ALL`].
-const BASES: [Profile; 4] = [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL, Profile::LARGE_BAR];
+const BASES: [Profile; 5] =
+    [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL, Profile::LARGE_BAR, Profile::QEMU_7_2];
 const _: () = assert!(BASES.len() == Profile::ALL.len());
 
 /// A name built at compile time.
@@ -230,6 +245,18 @@ mod tests {
             assert_eq!(offer.is_kept(false), version < 4, "{version}");
             assert!(offer.is_kept(true) && offer.versions(true) == (1 << version) - 1);
             assert_eq!(offer.versions(false) >> (version - 1), 1, "what was asked for is offered");
+        }
+    }
+
+    #[test]
+    fn a_name_may_say_what_is_so_anyway_and_nothing_else() {
+        let of = |name| Profile::by_name(name).map(|profile| profile.name);
+        assert_eq!(of("reference+v1"), Some("reference"));
+        assert_eq!(of("small+q8+msix+v2"), Some("small+v2"));
+        for wrong in
+            ["", "+v2", "reference+", "reference+v", "reference+v0", "reference+v10", "reference+w3", "reference+ü"]
+        {
+            assert_eq!(of(wrong), None, "{wrong}");
         }
     }
 

@@ -62,6 +62,16 @@ fn a_device_that_is_not_there_is_the_wrong_call() {
 }
 
 #[test]
+fn a_device_whose_guests_no_adapter_takes_is_refused_once_by_code() {
+    for words in [&["conform", "--dut", "model:adapter"][..], &["verify"]] {
+        let ran = vnic(&[words, &["--profile", "reference+v9+intx"]].concat());
+        assert_eq!((ran.status, &*ran.stdout), (2, ""), "{words:?}");
+        let sentence = "vnic: no guest of profile reference+v9+intx enters hardware (code 1): the guest uses INTx";
+        assert_eq!(ran.stderr.trim_end(), sentence);
+    }
+}
+
+#[test]
 fn another_seed_is_another_order_and_the_same_verdicts() {
     let of = |seed: &str| report(&["--dut", "model:software", "--filter", "VMX-REG", "--seed", seed]);
     let (one, other) = (of("1"), of("77"));

@@ -16,7 +16,7 @@ fn command() -> Vec<String> {
 
 fn judged(dut: &mut impl Dut, filters: &[&str]) -> Report {
     let filters = filters.iter().map(ToString::to_string).collect();
-    run(dut, &Options { choice: Choice { filters, shard: None }, ..Options::default() })
+    run(dut, &Options { choice: Choice { filters, shard: None }, ..Options::default() }).expect("a device")
 }
 
 fn verdicts(report: &Report) -> BTreeMap<&'static str, &'static str> {

@@ -16,7 +16,7 @@ fn report(target: Target, mutant: Mutant, clause: &str) -> Report {
         profile: &Profile::REFERENCE,
         mutant: Some(mutant),
     };
-    run(device, &mut Under::Ours(target), &settings, &mut |_, _| {})
+    run(device, &mut Under::Ours(target), &settings, &mut |_, _| {}).expect("a device")
 }
 
 #[test]

@@ -71,8 +71,8 @@ impl Dut for Device {
 
 fn main() {
     let choice = Choice { filters: vec!["VMX-REG".into()], shard: None };
-    let report = run(&mut Device::default(), &Options { choice, ..Options::default() });
-    for row in &report.rows {
-        println!("{:<10} {}", row.verdict.name(), row.case.id);
+    match run(&mut Device::default(), &Options { choice, ..Options::default() }) {
+        Ok(report) => report.rows.iter().for_each(|row| println!("{:<10} {}", row.verdict.name(), row.case.id)),
+        Err(refused) => eprintln!("{refused}"),
     }
 }

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod conform;
 pub mod ledger;
 pub mod recordings;
+pub mod refused;
 pub mod rig;
 pub mod suite;
 mod switch;

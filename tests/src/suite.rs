@@ -3,6 +3,7 @@
 use crate::case::SEED;
 use crate::conform::waivers::Waiver;
 use crate::conform::{self, Choice, Identity, Report, Settings, Under};
+use crate::refused::Refused;
 use crate::rig::Lender;
 use golden::dut::Dut;
 use model::mutant::Planted;
@@ -30,7 +31,10 @@ impl Default for Options {
 
 /// Runs the suite on `device`. It is reset before each conversation, which finds guest memory filled anew; nothing is expected of what
 /// it holds when this returns.
-pub fn run(device: &mut impl Dut, options: &Options) -> Report {
+///
+/// # Errors
+/// The profile contradicts itself; no case was run.
+pub fn run(device: &mut impl Dut, options: &Options) -> Result<Report, Refused> {
     let lender = Lender::new(device);
     let about = lender.about();
     let identity = Identity {

@@ -67,6 +67,14 @@ impl Ineligible {
     }
 }
 
+/// Whether any guest of a device built so may enter hardware.
+///
+/// # Errors
+/// Why none may.
+pub const fn profile_eligible(profile: &Profile) -> Result<(), Ineligible> {
+    if profile.msix { Ok(()) } else { Err(Ineligible::Intx) }
+}
+
 /// Whether a device activated so may enter hardware.
 ///
 /// # Errors

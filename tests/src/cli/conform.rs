@@ -149,6 +149,7 @@ impl Run for Args {
             progress.set_position(done);
         });
         progress.finish_and_clear();
+        let report = report?;
         let left = failures::write(&report, &failures).map_err(|error| refused(&failures, &error))?;
         if let Some(path) = junit {
             let xml = junit::xml(&report).map_err(std::io::Error::other);

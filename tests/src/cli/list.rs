@@ -44,7 +44,8 @@ pub struct Args {
     /// Devices: name and what it is
     #[arg(long, group = "what")]
     devices: bool,
-    /// Profiles: name and what sets it apart. NAME+v3, NAME+q2, NAME+intx and NAME+v3+q2+intx are profiles too, with that offer
+    /// Profiles: name and what sets it apart. NAME+v3, NAME+q2, NAME+intx and NAME+v3+q2+intx are profiles too, with that
+    /// offer; `default` is the reference
     #[arg(long, group = "what")]
     profiles: bool,
     /// Deviations: name, profiles that have it, sentence

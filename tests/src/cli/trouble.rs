@@ -83,6 +83,9 @@ pub enum Trouble {
     /// A device cannot be served, or a server not be reached.
     #[error("{0}")]
     Serve(String),
+    /// What a device is expected to be cannot be judged.
+    #[error(transparent)]
+    Refused(#[from] crate::refused::Refused),
     /// A device under test cannot be started.
     #[error(transparent)]
     Device(#[from] golden::dut::Trouble),

@@ -1,6 +1,8 @@
 //! `verify`: the main job, its progress and its verdict.
 
 use super::{Answer, Out, Run, Trouble, report};
+use crate::case::Target;
+use crate::refused::admit;
 use crate::verify::{Settings, run};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model::mutant::Mutant;
@@ -46,6 +48,7 @@ impl Run for Args {
         {
             return Err(Trouble::NoMutants { name: mutant.row().1 });
         }
+        admit(profile, Target::Both)?;
         let progress = progress();
         let verdict = run(&Settings { profile, packets, switches, seed, mutant }, &mut |done, total| {
             if progress.length() != Some(total) {

@@ -9,6 +9,7 @@ pub mod seen;
 pub mod waivers;
 
 use crate::case::{Case, Ended, Failure, Outcome, SEED, Subject, Target, Terms, all, run_on};
+use crate::refused::{Refused, admit};
 use crate::rig::Conversation;
 use golden::dut::{Dut, Trouble};
 use model::mutant::{Mutant, Planted};
@@ -184,6 +185,14 @@ pub enum Under<'d> {
 pub type Maker<'d> = dyn FnMut() -> Result<Box<dyn Dut + 'd>, Trouble> + 'd;
 
 impl<'d> Under<'d> {
+    /// Where its guests are: somebody else's device stands for software.
+    fn target(&self) -> Target {
+        match self {
+            Under::Ours(target) => *target,
+            Under::Theirs(_) => Target::Software,
+        }
+    }
+
     fn subject(&mut self) -> Subject<'_, 'd> {
         match self {
             Under::Ours(target) => Subject::Ours(*target),
@@ -193,12 +202,16 @@ impl<'d> Under<'d> {
 }
 
 /// Runs the chosen cases. `progress` is told cases done and cases to do.
+///
+/// # Errors
+/// What the device is expected to be cannot be judged so; no case was run.
 pub fn run(
     device: Identity,
     under: &mut Under<'_>,
     settings: &Settings<'_>,
     progress: &mut dyn FnMut(u64, u64),
-) -> Report {
+) -> Result<Report, Refused> {
+    admit(device.profile, under.target())?;
     let Settings { choice, waivers, seed, planted } = *settings;
     let mut chosen: Vec<(usize, &'static Case)> = all().filter(|case| choice.takes(case)).enumerate().collect();
     if seed != SEED {
@@ -226,7 +239,7 @@ pub fn run(
         rows.push((place, Row { case, verdict, took: start.elapsed(), conversation, script }));
     }
     rows.sort_by_key(|(place, _)| *place);
-    Report { device, seed, rows: rows.into_iter().map(|(_, row)| row).collect(), tally, stale }
+    Ok(Report { device, seed, rows: rows.into_iter().map(|(_, row)| row).collect(), tally, stale })
 }
 
 /// Another order for each seed: each place takes one of those that are left.
