@@ -168,6 +168,13 @@ pub const TABLE: &[Clause] = &[
         "linux vmxnet3_drv.c, vmxnet3_alloc_intr_resources",
     ),
     row(
+        "VMX-CMD-010",
+        Stated,
+        Case,
+        "cmdInfo is looked at by the commands that it is for: to any other, and to an activation, its words are nothing",
+        "vmxnet3_defs.h, Vmxnet3_CmdInfo; linux vmxnet3_drv.c, which leaves them behind",
+    ),
+    row(
         "VMX-CMD-011",
         Stated,
         Case,

@@ -7,6 +7,27 @@ use super::{Clause, row};
 /// The table.
 pub const TABLE: &[Clause] = &[
     row(
+        "VMX-SHM-001",
+        Stated,
+        Case,
+        "every field of the shared area and of the queue descriptors lies at the offset and has the size that its table says",
+        "vmxnet3_defs.h, Vmxnet3_DriverShared, Vmxnet3_TxQueueDesc, Vmxnet3_RxQueueDesc",
+    ),
+    row(
+        "VMX-SHM-002",
+        Stated,
+        Case,
+        "the descriptor of TX queue i is at queueDescPA + 256 i, that of RX queue j at queueDescPA + 256 (numTxQueues + j)",
+        "linux vmxnet3_drv.c, vmxnet3_probe_device, rqd_start behind tqd_start",
+    ),
+    row(
+        "VMX-SHM-003",
+        Stated,
+        Case,
+        "every field of more than a byte is little-endian, whatever the host",
+        "vmxnet3_defs.h, __le32 and __BIG_ENDIAN_BITFIELD; linux vmxnet3_drv.c, vmxnet3_RxDescToCPU",
+    ),
+    row(
         "VMX-SHM-004",
         Stated,
         Monitor,
@@ -253,6 +274,13 @@ pub const TABLE: &[Clause] = &[
         Monitor,
         "nothing is delivered while rxMode is 0",
         "linux vmxnet3_drv.c, vmxnet3_setup_driver_shared",
+    ),
+    row(
+        "VMX-RX-020",
+        Inferred,
+        Case,
+        "the descriptor of a buffer is read once for the frame that is put there",
+        "what a guest changes between two reads is no longer what was checked",
     ),
     row(
         "VMX-RX-021",

@@ -16,6 +16,7 @@ mod interrupts;
 mod large_bar;
 mod lifecycle;
 mod limits;
+mod literal;
 mod lro;
 mod offered;
 mod offloads;
@@ -57,6 +58,7 @@ pub(crate) const CASES: &[&[Case]] = &[
     limits::counts::CASES,
     limits::packets::CASES,
     limits::settings::CASES,
+    literal::CASES,
     activation::CASES,
     restart::CASES,
     lifecycle::CASES,
