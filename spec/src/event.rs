@@ -1,5 +1,7 @@
 //! Everything observable is an event: stimuli go into a system, effects come out. Same stimuli, same effects.
 
+use crate::vmxnet3::RssFields;
+
 /// A base address register of the guest's function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Bar {
@@ -61,8 +63,9 @@ pub enum Stimulus<'a> {
     },
     /// The function was reset.
     FunctionReset,
-    /// The function became one that was saved elsewhere: what the guest had configured before is not known.
-    Restored,
+    /// The function became one that was saved elsewhere: what the guest had configured before is not known, but for what outlives an
+    /// activation.
+    Restored(Negotiated),
     /// The body behind the guest's function changed; nothing of the old one is running.
     Switched {
         /// Now in hardware.
@@ -70,6 +73,17 @@ pub enum Stimulus<'a> {
     },
     /// Nothing can happen until the next stimulus: whatever was due must have happened.
     Idle,
+}
+
+/// What guest and device agreed on for longer than an activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Interface version in force, from 1.
+    pub version: u8,
+    /// Capabilities granted through DCR0.
+    pub capabilities: u32,
+    /// RSS fields in force.
+    pub rss_fields: RssFields,
 }
 
 /// Something the system did.

@@ -10,9 +10,11 @@ use super::replay::ReplayError;
 use super::seen::{Seen, Step, Trace, What};
 use crate::shared_view::SharedView;
 use model::memory::Memory;
+use model::migrate::Saved;
 use spec::event::{Bar, Effect, Stimulus, Tap};
 use spec::monitor::Judges;
 use spec::monitor::layout::Rings;
+use spec::profile::Profile;
 use spec::vmxnet3::{Bar1, CELL_BYTES, Command, TxDesc};
 
 /// Effects that are searched for the data of a descriptor.
@@ -225,7 +227,7 @@ pub fn walk<T: Tap>(trace: &Trace, tap: T, mut each: impl FnMut(Place<'_>, &Ring
                 follower.store_cell(look.pa, look.bytes.as_deref().unwrap_or_default());
             }
         }
-        if done && let Some(stimulus) = after(step) {
+        if done && let Some(stimulus) = after(step, trace.header.profile) {
             follower.stimulus(stimulus);
         }
         each(Place::End(step), follower.rings());
@@ -246,14 +248,16 @@ fn before<'a>(call: &'a Call<'_>) -> Option<Stimulus<'a>> {
     })
 }
 
-/// What a call tells after its effects.
-fn after(step: &Step) -> Option<Stimulus<'_>> {
+/// What a call of a device of `profile` tells after its effects.
+fn after<'a>(step: &'a Step, profile: &'static Profile) -> Option<Stimulus<'a>> {
     match (&step.call, step.answer) {
         (Call::Read { bar, offset }, Answer::Value(value)) => {
             Some(Stimulus::RegisterRead { bar: *bar, offset: *offset, value })
         }
         (Call::FunctionReset, _) => Some(Stimulus::FunctionReset),
-        (Call::Restore { .. }, _) => Some(Stimulus::Restored),
+        (Call::Restore { state }, _) => {
+            Saved::decode(profile, state).ok().map(|saved| Stimulus::Restored(saved.negotiated()))
+        }
         _ => None,
     }
 }

@@ -180,6 +180,6 @@ impl<M: Ram> System<M> {
         while self.net.withdraw().is_some() {}
         self.messages = 0;
         self.line = self.pci.line();
-        tap.stimulus(Stimulus::Restored, &self.memory);
+        tap.stimulus(Stimulus::Restored(saved.negotiated()), &self.memory);
     }
 }

@@ -12,6 +12,7 @@ use crate::memory::Ram;
 use crate::pci::Pci;
 use crate::plane::Progress;
 use crate::vmxnet3::plane::PlaneState;
+use spec::event::Negotiated;
 use spec::profile::Profile;
 use spec::vmxnet3::{Command, Lifecycle, MAX_VECTORS, MsixEntry, RssFields, capability};
 
@@ -44,6 +45,12 @@ pub enum NotAtRest {
 }
 
 impl Saved {
+    /// What the guest had agreed on with the function for longer than an activation.
+    pub fn negotiated(&self) -> Negotiated {
+        let PlaneState { version, capabilities, rss_fields, .. } = self.plane;
+        Negotiated { version, capabilities, rss_fields }
+    }
+
     /// Its bytes, in the caller's buffer.
     pub fn encode(&self, profile: &Profile, out: &mut Vec<u8>) {
         let PlaneState {

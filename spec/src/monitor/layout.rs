@@ -2,7 +2,7 @@
 
 use super::filter::Filter;
 use super::rss::Rss;
-use crate::event::GuestView;
+use crate::event::{GuestView, Negotiated};
 use crate::layout::{Bytes, Declared};
 use crate::vmxnet3::shared::{
     CMD_INFO_OFFSET, CoalesceScheme, INTR_CONF_EXT_OFFSET, INTR_CONF_OFFSET, IntrConfExt, RSS_CONF_DESC_OFFSET,
@@ -265,9 +265,13 @@ impl Rings {
         *self = Self::default();
     }
 
-    /// A state saved elsewhere: nothing is known until the guest resets the device or withdraws the shared area.
-    pub(super) fn restored(&mut self) {
-        *self = Self { phase: Phase::Unknown, ..Self::default() };
+    /// A state saved elsewhere: nothing but `negotiated` is known until the guest stops the device or withdraws the shared area.
+    pub(super) fn restored(&mut self, negotiated: Negotiated) {
+        let Negotiated { version, capabilities, rss_fields } = negotiated;
+        *self = Self { phase: Phase::Unknown, version, ..Self::default() };
+        self.capable(capabilities, true);
+        self.rss.told(rss_fields, version);
+        self.rss.settled();
     }
 
     /// ACTIVATE_DEV: reads the configuration. `None` leaves nothing to follow; the device is expected to refuse.
@@ -371,3 +375,21 @@ pub(super) fn at<T: Bytes>(memory: &dyn GuestView, base: u64, offset: u64) -> Op
 }
 
 const _: () = assert!(<TxQueueDesc as Declared>::LAYOUT.bytes() as u64 == QUEUE_DESC_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_outlives_an_activation_is_known_behind_a_restore() {
+        let mut rings = Rings::default();
+        let mut fields = RssFields::DEFAULT;
+        fields.set_udpip4(true);
+        rings.restored(Negotiated { version: 7, capabilities: LARGE_BAR, rss_fields: fields });
+        assert_eq!((rings.phase, rings.version, rings.vectors()), (Phase::Unknown, 7, 65));
+        assert_eq!(rings.bar0(0x1000), Some(Bar0::TxProd(0)));
+        assert!(!rings.rss.told(fields, 7), "they are in force");
+        rings.restored(Negotiated { version: 1, capabilities: 0, rss_fields: RssFields::DEFAULT });
+        assert_eq!((rings.version, rings.bar0(0x1000)), (1, None));
+    }
+}

@@ -417,9 +417,9 @@ impl Tap for Judges {
                 self.ecr = 0;
                 self.observe(Observation::Stopped { reset: true }, memory);
             }
-            Stimulus::Restored => {
+            Stimulus::Restored(negotiated) => {
                 self.guest_goes_on(memory);
-                self.rings.restored();
+                self.rings.restored(negotiated);
                 self.ecr = 0;
                 self.observe(Observation::Stopped { reset: true }, memory);
                 self.wake.restored();
