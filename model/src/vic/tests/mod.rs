@@ -33,6 +33,8 @@ struct Rig {
     completed: u64,
     filled: [u64; 2],
     seen: u64,
+    /// Bytes of a TCP stream that came from outside.
+    streamed: u32,
 }
 
 impl Rig {
@@ -63,7 +65,16 @@ impl Rig {
         for i in 0..2 {
             a.write(Register::Intr(i, IntrReg::Mask), 0);
         }
-        let mut rig = Self { adapter, host: Bare::new(memory), size, posted: 0, completed: 0, filled: [0; 2], seen: 0 };
+        let mut rig = Self {
+            adapter,
+            host: Bare::new(memory),
+            size,
+            posted: 0,
+            completed: 0,
+            filled: [0; 2],
+            seen: 0,
+            streamed: 0,
+        };
         rig.enable(true);
         rig.command(Devcmd::Enable, [0; 3]).unwrap();
         rig.command(Devcmd::PacketFilter, [packet_filter::PROMISCUOUS, 0, 0]).unwrap();

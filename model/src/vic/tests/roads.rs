@@ -2,6 +2,7 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use spec::checksum;
 use spec::frame::Dice;
 use spec::vic::NicCfg;
 
@@ -146,10 +147,35 @@ enum Odd {
 /// Something the guest, the host or the wire does.
 #[derive(Clone, Copy, Debug)]
 enum Act {
-    Post { len: u16, pieces: u8, odd: Odd },
-    Buffers { ring: usize, count: u8, len: u16, body: bool, nowhere: bool },
-    Frame { len: u16, tagged: bool, to_all: bool },
-    Nic { strip: bool, checks: bool, hashed: bool },
+    Post {
+        len: u16,
+        pieces: u8,
+        odd: Odd,
+    },
+    Buffers {
+        ring: usize,
+        count: u8,
+        len: u16,
+        body: bool,
+        nowhere: bool,
+    },
+    Frame {
+        len: u16,
+        tagged: bool,
+        to_all: bool,
+    },
+    /// The next segment of a TCP stream.
+    Segment {
+        len: u16,
+        push: bool,
+    },
+    Nic {
+        strip: bool,
+        checks: bool,
+        hashed: bool,
+        lro: bool,
+        upt: u8,
+    },
     Queue(Register, bool),
     Busy(bool),
     Link(bool),
@@ -181,13 +207,52 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(ring, count, len, body, nowhere)| Act::Buffers { ring, count, len, body: body || ring == 1, nowhere }),
         5 => Just(Act::Buffers { ring: 0, count: 4, len: 250, body: false, nowhere: false }),
         10 => (10..150u16, prop::bool::weighted(0.2), any::<bool>()).prop_map(|(len, tagged, to_all)| Act::Frame { len, tagged, to_all }),
-        1 => any::<[bool; 3]>().prop_map(|[strip, checks, hashed]| Act::Nic { strip, checks, hashed }),
+        4 => (1..60u16, prop::bool::weighted(0.2)).prop_map(|(len, push)| Act::Segment { len, push }),
+        1 => (any::<[bool; 4]>(), 0..128u8)
+            .prop_map(|([strip, checks, hashed, lro], upt)| Act::Nic { strip, checks, hashed, lro, upt }),
         1 => (switched, prop::bool::weighted(0.7)).prop_map(|(register, on)| Act::Queue(register, on)),
         1 => prop::bool::weighted(0.4).prop_map(Act::Busy),
         1 => prop::bool::weighted(0.8).prop_map(Act::Link),
         1 => (1..12u8, any::<u64>()).prop_map(|(count, seed)| Act::Steps(count, seed)),
         10 => prop_oneof![0..40u32, Just(10_000)].prop_map(Act::Run),
     ]
+}
+
+/// `len` bytes of a TCP stream from byte `sequence` on, over IPv4, with the checksums that they have.
+fn segment(sequence: u32, len: usize, push: bool) -> Vec<u8> {
+    let mut frame = [&STATION[..], &[2; 6], &[8, 0]].concat();
+    let bytes = (40 + len) as u16;
+    frame.extend_from_slice(&[
+        0x45,
+        0,
+        (bytes >> 8) as u8,
+        bytes as u8,
+        0,
+        1,
+        0x40,
+        0,
+        64,
+        6,
+        0,
+        0,
+        10,
+        0,
+        0,
+        1,
+        10,
+        0,
+        0,
+        2,
+    ]);
+    let sum = checksum::finish(checksum::add(0, &frame[14..34]));
+    frame[24..26].copy_from_slice(&sum.to_be_bytes());
+    frame.extend_from_slice(&[0, 1, 0, 2]);
+    frame.extend_from_slice(&sequence.to_be_bytes());
+    frame.extend_from_slice(&[0, 0, 0, 9, 0x50, 0x10 | u8::from(push) << 3, 1, 0, 0, 0, 0, 0]);
+    frame.extend((0..len).map(|i| sequence as u8 ^ i as u8));
+    let sum = checksum::add(checksum::pseudo(&frame[26..34], 6, 20 + len as u32), &frame[34..]);
+    frame[50..52].copy_from_slice(&checksum::finish(sum).to_be_bytes());
+    frame
 }
 
 /// The guest's and the world's part of an act; answers whether there was one.
@@ -235,12 +300,19 @@ fn stir(rig: &mut Rig, act: Act) {
             frame.truncate(usize::from(len));
             let _ = rig.adapter.offer(&frame);
         }
-        Act::Nic { strip, checks, hashed } => {
+        Act::Segment { len, push } => {
+            let frame = segment(rig.streamed, usize::from(len), push);
+            if rig.adapter.offer(&frame) {
+                rig.streamed = rig.streamed.wrapping_add(u32::from(len));
+            }
+        }
+        Act::Nic { strip, checks, hashed, lro, upt } => {
             let mut nic = NicCfg::default();
+            nic.set_upt_lro(lro);
             nic.set_ig_vlan_strip(strip);
             nic.set_upt_rx_checksum(checks);
             nic.set_rss_enable(hashed);
-            rig.command(Devcmd::NicCfg, [u64::from(nic.0), 0, 0]).unwrap();
+            rig.command(Devcmd::NicCfg, [u64::from(nic.0), u64::from(upt), 0]).unwrap();
         }
         Act::Queue(Register::Rq(r, RqReg::ErrorStatus), on) => {
             rig.adapter.write(Register::Rq(r, RqReg::ErrorStatus), u64::from(!on));
