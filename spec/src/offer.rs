@@ -45,7 +45,7 @@ impl Offer {
 
     /// This offer with what `word` of a profile's name says: `v3`, `q2`, `intx`, `msix`.
     pub(super) fn told(self, word: &str) -> Option<Self> {
-        let number = |rest: &str| Some(rest.parse().ok()?);
+        let number = |rest: &str| rest.parse().ok();
         match word {
             "msix" => Some(Self { msix: true, ..self }),
             "intx" => Some(Self { msix: false, ..self }),

@@ -2,13 +2,10 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::guest::vmxnet3::{Driver, DriverConfig};
-use model::host::{DmaFault, Host, Sent};
-use model::hypervisor::{Poll, Posted, Program, Scratch, enter};
 use model::machine::{BASE, ROUNDS, Rig};
 use model::memory::Memory;
 use model::migrate::{Plan, TxMode};
-use model::mutant::Planted;
-use model::plane::{Activation, Filters, Progress, Request, RxSetup, TxSetup, VectorProgress};
+use model::plane::{Activation, Filters, RxSetup, TxSetup};
 use model::vic::{Adapter, Register};
 use model::vmxnet3::Body;
 use spec::event::Bar;
@@ -16,14 +13,13 @@ use spec::monitor::Judges;
 use spec::profile::Profile;
 use spec::vic::{RqReg, WqReg};
 use spec::vmxnet3::command::rx_mode;
-use spec::vmxnet3::{Bar0, MAX_VECTORS, RxDesc, TxDesc};
+use spec::vmxnet3::{Bar0, RxDesc, TxDesc};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
+use vnic::bare::{ARRIVING, World, adapter, software};
 
 const RING: u32 = 512;
 const BURST: u32 = 256;
-/// Frames that arrive together.
-const ARRIVING: usize = 16;
 const TX: u64 = 0x1_0000;
 const TX_COMP: u64 = 0x2_0000;
 const RX: u64 = 0x3_0000;
@@ -31,41 +27,8 @@ const RX_COMP: u64 = 0x4_0000;
 const BUFFERS: u64 = 0x10_0000;
 const STRIDE: u64 = 2048;
 
-/// Memory and a wire that swallows: nothing is recorded.
-struct World {
-    memory: Memory,
-    sent: u64,
-}
-
-impl Host for World {
-    #[inline]
-    fn read(&mut self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault> {
-        self.memory.read(pa, into)
-    }
-    #[inline]
-    fn write(&mut self, pa: u64, bytes: &[u8]) -> Result<(), DmaFault> {
-        self.memory.write(pa, bytes)
-    }
-    #[inline]
-    fn fetch(&mut self, pa: u64) -> Result<u128, DmaFault> {
-        self.memory.cell(pa)
-    }
-    #[inline]
-    fn publish(&mut self, pa: u64, cell: u128) -> Result<(), DmaFault> {
-        self.memory.write(pa, &cell.to_le_bytes())
-    }
-    #[inline]
-    fn transmit(&mut self, _: u8, frame: &[u8]) -> Sent {
-        self.sent += 1;
-        black_box(frame);
-        Sent::Yes
-    }
-    fn vector(&mut self, _: u16) {}
-    fn intx(&mut self, _: bool) {}
-}
-
 fn world() -> World {
-    World { memory: Memory::new(&[(TX, (BUFFERS + STRIDE * 2 * u64::from(RING) - TX) as usize)]), sent: 0 }
+    World::new(Memory::new(&[(TX, (BUFFERS + STRIDE * 2 * u64::from(RING) - TX) as usize)]))
 }
 
 fn activation() -> Activation {
@@ -154,25 +117,6 @@ impl Device for Adapter {
     }
 }
 
-fn software(world: &mut World) -> Body {
-    let mut body = Body::new(&Profile::REFERENCE);
-    body.serve(Request::Start(Box::new(activation())), world);
-    body
-}
-
-fn adapter(world: &mut World) -> Adapter {
-    let (activation, profile) = (activation(), &Profile::REFERENCE);
-    let progress = Progress::fresh(&activation, [VectorProgress::default(); MAX_VECTORS]);
-    let posted = Posted::scan(&activation, &progress, &world.memory, Planted::NONE);
-    let mut adapter = Adapter::new(profile);
-    let (ops, _) = enter(&activation, &progress, &posted, profile, &mut Scratch::default(), Planted::NONE);
-    let mut program = Program::new(ops, 1000);
-    while program.step(&mut adapter) == Poll::Pending {
-        Adapter::run(&mut adapter, world, u32::MAX);
-    }
-    adapter
-}
-
 fn frame(len: usize) -> Vec<u8> {
     spec::frame::generated([0, 0x50, 0x56, 0, 0, 1], [2, 0, 0, 0, 0, 1], 7, 1, len)
 }
@@ -250,8 +194,8 @@ fn arrive(frame: &[u8], arriving: &mut [Vec<u8>], receive: impl FnOnce(&mut [Vec
 }
 
 fn bodies(c: &mut Criterion) {
-    bare(c, "software", |world| Box::new(software(world)));
-    bare(c, "adapter", |world| Box::new(adapter(world)));
+    bare(c, "software", |world| Box::new(software(activation(), world)));
+    bare(c, "adapter", |world| Box::new(adapter(&activation(), world)));
 }
 
 /// The same bytes copied and nothing else, out of guest memory as a packet leaves and into it as one arrives, from buffers that

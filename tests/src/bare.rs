@@ -83,6 +83,13 @@ pub struct World {
     pub raised: u64,
 }
 
+impl World {
+    /// Around `memory`, nothing sent.
+    pub fn new(memory: Memory) -> Self {
+        Self { memory, sent: 0, bytes: 0, raised: 0 }
+    }
+}
+
 impl Host for World {
     #[inline]
     fn read(&mut self, pa: u64, into: &mut [u8]) -> Result<(), DmaFault> {
@@ -217,7 +224,7 @@ impl Bare {
             rss,
             ..Activation::default()
         };
-        let mut world = World { memory, sent: 0, bytes: 0, raised: 0 };
+        let mut world = World::new(memory);
         let device = match kind {
             Kind::Software => Device::Software(Box::new(software(activation, &mut world))),
             Kind::Adapter => Device::Adapter(Box::new(adapter(&activation, &mut world))),
@@ -359,13 +366,18 @@ impl Bare {
     }
 }
 
-fn software(activation: Activation, world: &mut World) -> Body {
+/// The software body, working as `activation` says.
+pub fn software(activation: Activation, world: &mut World) -> Body {
     let mut body = Body::new(&Profile::REFERENCE);
     body.serve(Request::Start(Box::new(activation)), world);
     body
 }
 
-fn adapter(activation: &Activation, world: &mut World) -> Adapter {
+/// The adapter, brought up as `activation` says.
+///
+/// # Panics
+/// When it cannot be started, which is for the switch's checks to find.
+pub fn adapter(activation: &Activation, world: &mut World) -> Adapter {
     let progress = Progress::fresh(activation, [VectorProgress::default(); MAX_VECTORS]);
     let posted = Posted::scan(activation, &progress, &world.memory, Planted::NONE);
     let mut adapter = Adapter::new(&Profile::REFERENCE);
