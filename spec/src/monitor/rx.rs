@@ -1,22 +1,25 @@
 //! Receive: every frame offered that passes the filter arrives once, unchanged, in order, or is counted as dropped; and the
 //! grammar of completions that drivers rely on.
 
-use super::filter::{TAG, Verdict};
+mod delivered;
+mod described;
+mod room;
+
+use super::filter::Verdict;
 use super::ids::{
-    CFG_001, CMP_001, CON_002, FLT_001, FLT_004, FLT_005, LRO_001, LRO_002, LRO_003, ORD_001, RSS_001, RSS_002, RX_003,
-    RX_004, RX_005, RX_006, RX_007, RX_008, RX_009, RX_010, RX_011, RX_013, RX_015, RX_016, RX_017, RX_018, RX_019,
-    V3_002, V4_003, WAK_001,
+    CFG_001, CMP_001, CON_002, FLT_001, FLT_004, FLT_005, LRO_001, LRO_002, LRO_003, RX_003, RX_004, RX_005, RX_006,
+    RX_007, RX_008, RX_010, RX_011, RX_013, RX_015, RX_017, RX_018, V3_002, WAK_001,
 };
 use super::layout::{Cursor, Rings};
 use super::ledger::{Ledger, What};
-use super::merged::{Packet, Told};
+use super::merged::Told;
 use super::posting::RxPosting;
 use super::tx::class;
-use super::wire::{Ip, TCP, Tunnel, UDP};
 use crate::event::GuestView;
 use crate::vmxnet3::command::feature;
 use crate::vmxnet3::rx::ext1;
 use crate::vmxnet3::{MIN_FRAME, RxCompDesc, rx};
+use room::take;
 use std::collections::VecDeque;
 
 /// Most frames remembered as waiting; the oldest are given up beyond it.
@@ -381,188 +384,6 @@ impl Judge {
         }
     }
 
-    /// Finds the frame that was delivered.
-    fn delivered(&mut self, q: u8, c: RxCompDesc, spoilt: bool, bad: What, rings: &Rings, ledger: &mut Ledger) {
-        ledger.premise(CON_002);
-        ledger.premise(ORD_001);
-        ledger.premise(RX_009);
-        ledger.premise(RSS_001);
-        let got = &self.scratch;
-        let mine = |o: &Offer| o.comes_to(q) && o.state != State::Delivered;
-        // Frames can be equal byte for byte: one that is still due comes before one that was passed.
-        let find = |state| self.offers.iter().position(|o| o.comes_to(q) && o.state == state && same(&o.frame, got, c));
-        let found = find(State::Waiting).or_else(|| find(State::Passed));
-        let Some(at) = found else {
-            if spoilt {
-                // The frame is unknown, but it was one: the oldest.
-                if let Some(at) = self.offers.iter().position(mine) {
-                    self.offers[at].state = State::Delivered;
-                    self.trim();
-                }
-                return;
-            }
-            if let Some(o) = self.offers.iter_mut().find(|o| o.state == State::Waiting && same(&o.frame, got, c)) {
-                ledger.violated(RSS_001, What::WrongQueue { queue: q, expected: o.queue });
-                o.state = State::Delivered;
-                return self.trim();
-            }
-            let short = |o: &Offer| o.frame.len() < MIN_FRAME && o.frame == *got;
-            if let Some(at) = self.offers.iter().position(|o| mine(o) && short(o)) {
-                ledger.violated(RX_009, bad);
-                self.offers[at].state = State::Delivered;
-                return self.trim();
-            }
-            return ledger.violated(CON_002, What::NotOffered { queue: q, len: got.len() });
-        };
-        let late = self.offers[at].state == State::Passed;
-        if late {
-            ledger.violated(ORD_001, What::OutOfOrder { queue: q, first: at as u32 });
-        }
-        self.arrived(at, q, rings, ledger);
-        self.described(at, c, true, bad, rings, ledger);
-        if !late {
-            self.pass(at, q);
-        }
-        self.trim();
-    }
-
-    /// Finds the frames that a merged packet was made of. Frames of other streams between them may come later: no source says that
-    /// LRO keeps the order between streams.
-    fn delivered_merged(&mut self, q: u8, c: RxCompDesc, told: Told, bad: What, rings: &Rings, ledger: &mut Ledger) {
-        ledger.premise(CON_002);
-        ledger.premise(ORD_001);
-        if c.ts() && self.scratch.len() >= 12 {
-            let [high, low] = c.tci().to_be_bytes();
-            self.scratch.splice(12..12, [TAG[0], TAG[1], high, low]);
-        }
-        self.cuts.clear();
-        let mut even = true;
-        let whole = Packet::of(&self.scratch).is_some_and(|mut packet| {
-            for (at, offer) in self.offers.iter().enumerate() {
-                if packet.is_cut_up() {
-                    break;
-                }
-                let mine = offer.queue == q && offer.state == State::Waiting;
-                let Some(bytes) = Some(offer).filter(|_| mine).and_then(|offer| packet.cut(&offer.frame)) else {
-                    continue;
-                };
-                self.cuts.push(at);
-                even &= told.mss == 0
-                    || bytes == usize::from(told.mss)
-                    || (packet.is_cut_up() && bytes < usize::from(told.mss));
-            }
-            packet.is_cut_up()
-        });
-        if !whole || self.cuts.is_empty() {
-            return ledger.violated(CON_002, What::NotOffered { queue: q, len: self.scratch.len() });
-        }
-        ledger.check(LRO_002, even && self.cuts.len() == usize::from(told.segments), || bad);
-        let cuts = core::mem::take(&mut self.cuts);
-        for &at in &cuts {
-            self.arrived(at, q, rings, ledger);
-        }
-        let first = cuts[0];
-        self.described(first, c, !c.sop(), bad, rings, ledger);
-        self.pass(first, q);
-        self.cuts = cuts;
-        self.trim();
-    }
-
-    /// What was offered before `at` and did not arrive will not arrive in its turn.
-    fn pass(&mut self, at: usize, q: u8) {
-        for earlier in self.offers.range_mut(..at) {
-            if earlier.queue == q && earlier.state == State::Waiting {
-                earlier.state = State::Passed;
-            }
-        }
-    }
-
-    /// An offered frame was delivered: whether the filter lets it.
-    fn arrived(&mut self, at: usize, q: u8, rings: &Rings, ledger: &mut Ledger) {
-        let offer = &mut self.offers[at];
-        offer.state = State::Delivered;
-        match offer.verdict {
-            Verdict::Yes(clause) => {
-                ledger.premise(clause);
-                ledger.premise(RX_019);
-                if self.switches > 0 {
-                    ledger.premise(CFG_001);
-                }
-            }
-            Verdict::No(clause) => {
-                ledger.premise(clause);
-                let what = What::Filtered { queue: q, rx_mode: rings.filter.mode };
-                ledger.violated(clause, what);
-                if self.switches > 0 {
-                    ledger.violated(CFG_001, what);
-                }
-            }
-            Verdict::Maybe => {}
-        }
-    }
-
-    /// Whether tag and hash of the last completion are those of the frame offered at `at`. `hash`: its words for a hash mean one.
-    fn described(&self, at: usize, c: RxCompDesc, hash: bool, bad: What, rings: &Rings, ledger: &mut Ledger) {
-        let offer = &self.offers[at];
-        let tagged = offer.frame.get(12..14) == Some(&TAG[..]) && offer.frame.len() >= 18;
-        if tagged || c.ts() {
-            let holds =
-                if c.ts() { self.features.0 & feature::RXVLAN != 0 } else { self.features.1 & feature::RXVLAN == 0 };
-            ledger.check(RX_015, holds, || bad);
-        }
-        if hash && (c.rss_type() != 0 || (rings.rss.is_on() && c.rss_hash() != 0)) {
-            let right = rings.rss.hashes(&offer.frame).contains(&Some((c.rss_hash(), c.rss_type())));
-            ledger.check(RSS_002, right, || bad);
-        }
-    }
-
-    /// Whether what the completion says of headers in a tunnel is so: a driver trusts both levels then.
-    fn inner(&self, c: RxCompDesc, version: u8, bad: What, ledger: &mut Ledger) {
-        const ASKED: u64 = feature::RXCSUM | feature::RXINNEROFLD;
-        let frame = &self.scratch[..];
-        let asked = self.features.0 & ASKED == ASKED && version >= INNER_SINCE;
-        let tunnel = Tunnel::parse_headers(frame).filter(|tunnel| tunnel.is_right(frame));
-        let right = tunnel.is_some_and(|Tunnel { inner, .. }| {
-            let family = c.v4() != inner.v6 && c.v6() == inner.v6 && (c.ipc() || inner.v6);
-            family && c.tcp() == (inner.protocol == TCP) && c.udp() == (inner.protocol == UDP)
-        });
-        ledger.check(V4_003, asked && right && !c.cnc() && c.tuc() && !c.frg(), || bad);
-    }
-
-    /// Whether what the completion says of checksums is so.
-    fn flags(&self, c: RxCompDesc, bad: What, ledger: &mut Ledger) {
-        ledger.premise(RX_016);
-        let frame = &self.scratch[..];
-        let ip = Ip::parse(frame);
-        let said = (c.v4(), c.v6(), c.tcp(), c.udp(), c.frg());
-        let truth = ip.as_ref().map_or((false, false, false, false, false), |ip| {
-            let whole = !ip.fragment;
-            (!ip.v6, ip.v6, whole && ip.protocol == TCP, whole && ip.protocol == UDP, ip.fragment)
-        });
-        // What is said must be true; less than everything may be said.
-        let invented = said.0 && !truth.0
-            || said.1 && !truth.1
-            || (said.2 && ip.is_some_and(|ip| ip.protocol != TCP))
-            || (said.3 && ip.is_some_and(|ip| ip.protocol != UDP));
-        let mut holds = !invented;
-        if c.cnc() {
-            holds &= !c.tuc() && !c.ipc();
-        } else {
-            let allowed = self.features.0 & feature::RXCSUM != 0;
-            match ip {
-                Some(ip) if allowed && (c.v4() || c.v6()) => {
-                    holds &= ip.v6 || c.ipc() == ip.header_good(frame);
-                    let transport = (c.tcp() || c.udp()) && !c.frg() && !ip.fragment;
-                    holds &= if transport { c.tuc() == ip.transport_good(frame) } else { !c.tuc() };
-                }
-                _ => holds = false,
-            }
-        }
-        if !holds {
-            ledger.violated(RX_016, bad);
-        }
-    }
-
     /// Nothing more can happen: what had to arrive has arrived. `ready` as for `offered`.
     pub fn idle(&mut self, ready: bool, rings: &Rings, ledger: &mut Ledger) {
         for at in 0..self.offers.len() {
@@ -611,77 +432,4 @@ impl Judge {
             ledger.violated(CFG_001, what);
         }
     }
-}
-
-impl Queue {
-    /// Whether the completion describes the next buffer of the other ring.
-    fn fits_other(&self, ring: usize, index: u32, len: u32, sop: bool, snooped: bool) -> bool {
-        let next = self.posted[1 - ring].front();
-        next.is_some_and(|b| b.posting.index == index && b.posting.body != sop && (!snooped || b.written >= len))
-    }
-
-    /// Whether there is a HEAD for each of `count` frames of `len` bytes that takes all of it.
-    fn has_heads(&self, count: usize, len: usize) -> bool {
-        let fits = |b: &&Buffer| !b.posting.body && b.mapped;
-        let mut heads = self.posted[0].iter().filter(fits).take(count);
-        heads.clone().count() == count && heads.all(|b| b.posting.len as usize >= len)
-    }
-
-    /// Whether `count` frames of `len` bytes surely find buffers.
-    fn has_room(&self, count: usize, len: usize, max_sg: u16) -> bool {
-        let mut at = [0, 0];
-        for _ in 0..count {
-            let Some(skip) = self.posted[0].iter().skip(at[0]).position(|b| !b.posting.body) else { return false };
-            at[0] += skip;
-            let mut ring = 0;
-            let mut left = len;
-            let mut used = 0;
-            loop {
-                let Some(buffer) = self.posted[ring].get(at[ring]) else { return false };
-                at[ring] += 1;
-                used += 1;
-                if !buffer.mapped || buffer.posting.len == 0 || (max_sg != 0 && used > max_sg) {
-                    return false;
-                }
-                left = left.saturating_sub(buffer.posting.len as usize);
-                if left == 0 {
-                    break;
-                }
-                ring = usize::from(!self.posted[0].get(at[0]).is_some_and(|b| b.posting.body));
-                if ring == 1 && !self.posted[1].get(at[1]).is_some_and(|b| b.posting.body) {
-                    return false;
-                }
-            }
-        }
-        true
-    }
-}
-
-/// The posted buffer with descriptor `index`; those before it are consumed with it.
-fn take(posted: &mut VecDeque<Buffer>, index: u32, cells: u32) -> Option<Buffer> {
-    let front = posted.front()?.posting.index;
-    if index >= cells {
-        return None;
-    }
-    let ahead = if index >= front { index - front } else { index + cells - front };
-    let buffer = *posted.get(ahead as usize)?;
-    posted.drain(..=ahead as usize);
-    Some(buffer)
-}
-
-/// Whether `got` is `frame` as it must be delivered: without its tag where `c` says so, padded to the shortest length.
-fn same(frame: &[u8], got: &[u8], c: RxCompDesc) -> bool {
-    let (from, len) = if c.ts() {
-        if frame.len() < 18 || frame[12..14] != TAG || frame[14..16] != c.tci().to_be_bytes() {
-            return false;
-        }
-        (16, frame.len() - 4)
-    } else {
-        (12.min(frame.len()), frame.len())
-    };
-    if got.len() != len.max(MIN_FRAME) {
-        return false;
-    }
-    let head = 12.min(frame.len());
-    got[..head] == frame[..head] && got[head..len] == frame[from..] && got[len..].iter().all(|&b| b == 0)
 }
