@@ -1,54 +1,35 @@
-//! One word, explained from the specification's tables: a register, an offset, a command, an error code, a structure, a
+//! One word, explained from the specification's tables: a register, an offset, a command, an error code, a named value, a structure, a
 //! field, or the 16 bytes of a descriptor.
 
+use spec::export::{CONSTANTS, DESCRIPTORS, LIMITS, REGISTERS, STRUCTURES};
 use spec::layout::{Kind, Layout, number};
 use spec::registers::{Access, RegisterDecl, RegisterMap};
-use spec::vic::stats::{QpStats, VnicStats};
-use spec::vic::{
-    CqReg, CreditReturn, DataRing, Devcmd, DevcmdError, DevcmdReg, DevcmdWord, IntrReg, NicCfg, RqReg, UptCfg, WqReg,
-};
+use spec::vic::{Devcmd, DevcmdError};
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::shared::{CoalesceScheme, PmConf};
-use spec::vmxnet3::{
-    Bar0, Bar1, Command, DriverShared, MsixEntry, RssConf, RxCompDesc, RxDesc, RxQueueDesc, TxCompDesc, TxDesc,
-    TxQueueDesc,
-};
+use spec::vmxnet3::{Command, RxCompDesc, RxDesc, TxCompDesc, TxDesc};
 
-/// Register pages, with the word before `+` that names each.
-const PAGES: &[(&str, &RegisterMap)] = &[
-    ("bar0", Bar0::MAP),
-    ("bar1", Bar1::MAP),
-    ("wq", WqReg::MAP),
-    ("rq", RqReg::MAP),
-    ("cq", CqReg::MAP),
-    ("intr", IntrReg::MAP),
-    ("devcmd", DevcmdReg::MAP),
-];
+/// The word before `+` that names each page of [`REGISTERS`].
+const PAGES: [&str; REGISTERS.len()] = ["bar0", "large", "bar1", "wq", "rq", "cq", "intr", "devcmd"];
 
-/// Structures that are not part of another one.
-const STRUCTURES: &[&Layout] = &[
-    DriverShared::LAYOUT,
-    TxQueueDesc::LAYOUT,
-    RxQueueDesc::LAYOUT,
-    RssConf::LAYOUT,
-    PmConf::LAYOUT,
-    CoalesceScheme::LAYOUT,
-    TxDesc::LAYOUT,
-    TxCompDesc::LAYOUT,
-    RxDesc::LAYOUT,
-    RxCompDesc::LAYOUT,
-    MsixEntry::LAYOUT,
-    DevcmdWord::LAYOUT,
-    NicCfg::LAYOUT,
-    UptCfg::LAYOUT,
-    CreditReturn::LAYOUT,
-    DataRing::LAYOUT,
-    VnicStats::LAYOUT,
-    QpStats::LAYOUT,
-];
+/// Structures that are not part of another one: fields are told with their path from the outermost.
+fn outermost() -> impl Iterator<Item = &'static Layout> {
+    let all = || STRUCTURES.iter().chain(DESCRIPTORS).map(|(_, layout)| *layout);
+    let part = move |inner: &'static Layout| {
+        all().any(|outer| outer.fields.iter().any(|field| within(field.kind) == Some(inner)))
+    };
+    all().filter(move |layout| !part(layout))
+}
+
+/// The structure that a field is, or is an array of.
+fn within(kind: Kind) -> Option<&'static Layout> {
+    match kind {
+        Kind::Struct(inner) | Kind::Array(_, Some(inner)) => Some(inner),
+        _ => None,
+    }
+}
 
 /// What 16 bytes of a ring can be.
-const DESCRIPTORS: [&Layout; 4] = [TxDesc::LAYOUT, TxCompDesc::LAYOUT, RxDesc::LAYOUT, RxCompDesc::LAYOUT];
+const CELLS: [&Layout; 4] = [TxDesc::LAYOUT, TxCompDesc::LAYOUT, RxDesc::LAYOUT, RxCompDesc::LAYOUT];
 
 /// Everything `word` can mean, one paragraph a meaning; `None` when no table has it.
 ///
@@ -57,12 +38,13 @@ pub fn explain(word: &str) -> Option<String> {
     let word = word.trim();
     let mut found = Vec::new();
     if let Some(bytes) = sixteen_bytes(word) {
-        found.extend(DESCRIPTORS.iter().map(|layout| descriptor(layout, &bytes)));
+        found.extend(CELLS.iter().map(|layout| descriptor(layout, &bytes)));
         return Some(found.join("\n"));
     }
     registers(word, &mut found);
     codes(word, &mut found);
-    for layout in STRUCTURES {
+    constants(word, &mut found);
+    for layout in outermost() {
         structure(layout, "", 0, layout, word, &mut found);
     }
     (!found.is_empty()).then(|| found.join("\n"))
@@ -103,7 +85,7 @@ fn registers(word: &str, found: &mut Vec<String>) {
     let (page, rest) = word.split_once(['+', '.']).map_or((None, word), |(page, rest)| (Some(page), rest));
     let name = rest.split('[').next().unwrap_or(rest);
     let name = name.strip_prefix("VMXNET3_REG_").unwrap_or(name);
-    for (label, map) in PAGES {
+    for (label, (_, map)) in PAGES.iter().zip(REGISTERS) {
         if page.is_some_and(|page| !page.eq_ignore_ascii_case(label)) {
             continue;
         }
@@ -169,6 +151,27 @@ fn codes(word: &str, found: &mut Vec<String>) {
     }
 }
 
+/// A named bit, value or bound, by its name alone: most numbers mean too much.
+fn constants(word: &str, found: &mut Vec<String>) {
+    for (_, table) in CONSTANTS.iter().chain(LIMITS) {
+        let short =
+            |name: &'static str| name.strip_prefix(table.name).map_or(name, |rest| rest.trim_start_matches('_'));
+        for row in table
+            .rows
+            .iter()
+            .filter(|row| [row.name, short(row.name)].iter().any(|name| name.eq_ignore_ascii_case(word)))
+        {
+            let kind = one_line(table.doc);
+            found.push(format!(
+                "constant {} = {}\n  {}\n  of: {kind}\n",
+                row.name,
+                number(row.value),
+                one_line(row.doc)
+            ));
+        }
+    }
+}
+
 /// A structure by its name, or any field in it by its name, nested ones with their path.
 fn structure(outer: &Layout, prefix: &str, base: u32, layout: &'static Layout, word: &str, found: &mut Vec<String>) {
     let short = layout.name.split_once('_').map_or(layout.name, |(_, short)| short);
@@ -183,12 +186,9 @@ fn structure(outer: &Layout, prefix: &str, base: u32, layout: &'static Layout, w
             let place = place(outer, base + field.low, field.bits);
             found.push(format!("field {path} of {} at {place}\n  {}\n", outer.name, one_line(field.doc)));
         }
-        match field.kind {
-            Kind::Struct(inner) => structure(outer, &path, base + field.low, inner, word, found),
-            Kind::Array(_, Some(inner)) => {
-                structure(outer, &format!("{path}[0]"), base + field.low, inner, word, found);
-            }
-            _ => {}
+        if let Some(inner) = within(field.kind) {
+            let path = if matches!(field.kind, Kind::Array(..)) { format!("{path}[0]") } else { path };
+            structure(outer, &path, base + field.low, inner, word, found);
         }
     }
 }
@@ -255,6 +255,19 @@ mod tests {
         assert!(says("rxMode").starts_with("field devRead.rxFilterConf.rxMode of Vmxnet3_DriverShared at +120 (4)\n"));
         assert!(says("TxDesc").starts_with("structure Vmxnet3_TxDesc, 16 bytes\n"));
         assert!(says("gen").contains("field gen of Vmxnet3_RxDesc at bit 95\n"));
+    }
+
+    #[test]
+    fn what_is_exported_is_explained() {
+        for (_, layout) in STRUCTURES.iter().chain(DESCRIPTORS) {
+            assert!(says(layout.name).contains(&format!("structure {}, ", layout.name)), "{}", layout.name);
+        }
+        for (_, table) in CONSTANTS.iter().chain(LIMITS) {
+            for row in table.rows {
+                assert!(says(row.name).contains(&format!("constant {} = ", row.name)), "{}", row.name);
+            }
+        }
+        assert!(says("large+0x1000").starts_with("register large.LB_TXPROD[0] at large+0x1000"));
     }
 
     #[test]

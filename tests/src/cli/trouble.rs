@@ -41,7 +41,7 @@ pub enum Trouble {
     Record(#[from] golden::trace::ScriptError),
     /// No table has the word.
     #[error(
-        "`{word}` is no clause, register, offset, command, error code, structure, field, deviation, profile, planted bug or descriptor's 16 bytes"
+        "`{word}` is no clause, register, offset, command, error code, named value, structure, field, deviation, profile, planted bug or descriptor's 16 bytes"
     )]
     Unexplained {
         /// The word.
