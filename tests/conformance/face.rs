@@ -5,11 +5,11 @@ use model::mutant::Planted;
 use spec::profile::{Deviation, Deviations, Offer, Profile};
 use vnic::case::{Outcome, Subject, all, run_case};
 use vnic::rig::PERMANENT;
+use vnic::source::Source;
 
 fn from_outside(profile: &'static Profile, device: &'static Profile) -> Vec<(&'static str, Outcome)> {
-    let mut make = || Ok(Box::new(Ours::new(device, PERMANENT)) as Box<dyn Dut>);
-    let run = |case| run_case(case, profile, profile, Planted::NONE, Subject::Theirs(&mut make));
-    let mut run = run;
+    let mut source = Source::new(|| Ok(Box::new(Ours::new(device, PERMANENT)) as Box<dyn Dut>));
+    let mut run = |case| run_case(case, profile, profile, Planted::NONE, Subject::Theirs(&mut source));
     all().map(|case| (case.id, run(case))).collect()
 }
 

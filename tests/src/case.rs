@@ -4,8 +4,9 @@
 //! claims clauses. The judges of `spec::monitor` watch the same conversation, and their counts are added.
 
 use crate::rig::{Bench, Conversation, Setup, Tape};
+use crate::source::Source;
 use crate::{switch, vic, vmxnet3};
-use golden::dut::{Dut, Trouble};
+use golden::dut::Trouble;
 use model::mutant::Planted;
 use spec::clause::{Tally, find_index};
 use spec::frame::Dice;
@@ -104,15 +105,12 @@ impl Target {
     }
 }
 
-/// Makes somebody else's device, at power-on, as often as it is asked.
-pub type Make<'a, 'd> = &'a mut (dyn FnMut() -> Result<Box<dyn Dut + 'd>, Trouble> + 'a);
-
 /// The device that cases are run on.
 pub enum Subject<'a, 'd> {
     /// Our own, on the targets that a case names and that this one includes.
     Ours(Target),
     /// Somebody else's.
-    Theirs(Make<'a, 'd>),
+    Theirs(&'a mut Source<'d>),
 }
 
 impl std::fmt::Debug for Subject<'_, '_> {
@@ -312,7 +310,7 @@ impl<'d> Check<'_, 'd> {
     fn bench(&mut self, target: Target, setup: &Setup) -> Option<Bench<'d>> {
         let mut bench = match &mut self.subject {
             Subject::Ours(_) => Bench::ours(self.profile, self.device, self.planted, target, setup),
-            Subject::Theirs(make) => match make() {
+            Subject::Theirs(source) => match source.device() {
                 Ok(dut) => Bench::theirs(self.profile, dut, setup),
                 Err(trouble) => {
                     self.trouble = Some(Ended { trouble, script: String::new() });
@@ -458,14 +456,22 @@ impl<'d> Check<'_, 'd> {
 
     /// Whether the device offers `version`, or is ours and can be built so.
     fn is_offered(&mut self, version: u8, setup: &Setup) -> bool {
-        // Every device knows the first.
-        if version == 1 || matches!(self.subject, Subject::Ours(_)) {
-            return true;
-        }
-        let Some(mut bench) = self.bench(Target::Software, setup) else { return false };
-        let offered = bench.read1(Bar1::Vrrs);
-        self.close(&bench);
-        offered >> (version - 1) & 1 == 1
+        let known = match &self.subject {
+            Subject::Theirs(source) if version > 1 => source.offered(),
+            // Every device knows the first.
+            _ => return true,
+        };
+        let offered = known.or_else(|| {
+            let mut bench = self.bench(Target::Software, setup)?;
+            let offered = bench.read1(Bar1::Vrrs);
+            self.close(&bench);
+            match &mut self.subject {
+                Subject::Theirs(source) if self.trouble.is_none() => source.offers(offered),
+                _ => {}
+            }
+            Some(offered)
+        });
+        offered.is_some_and(|offered| offered >> (version - 1) & 1 == 1)
     }
 
     /// As [`Check::on`], with a device that has no MSI-X and tells its guest by the INTx line.

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod recordings;
 pub mod refused;
 pub mod rig;
+pub mod source;
 pub mod suite;
 mod switch;
 pub mod verify;

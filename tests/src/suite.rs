@@ -5,6 +5,7 @@ use crate::conform::waivers::Waiver;
 use crate::conform::{self, Choice, Identity, Report, Settings, Under};
 use crate::refused::Refused;
 use crate::rig::Lender;
+use crate::source::Source;
 use golden::dut::Dut;
 use model::mutant::Planted;
 use spec::profile::Profile;
@@ -46,5 +47,5 @@ pub fn run(device: &mut impl Dut, options: &Options) -> Result<Report, Refused> 
     };
     let settings =
         Settings { choice: &options.choice, waivers: options.waivers, seed: options.seed, planted: Planted::NONE };
-    conform::run(identity, &mut Under::Theirs(Box::new(|| lender.lend())), &settings, &mut |_, _| {})
+    conform::run(identity, &mut Under::Theirs(Source::new(|| lender.lend())), &settings, &mut |_, _| {})
 }

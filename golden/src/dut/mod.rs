@@ -18,7 +18,7 @@ mod vfio;
 
 pub use ours::Ours;
 pub use program::{PATIENCE, Program};
-pub use qemu::{Options, Qemu, Saved};
+pub use qemu::{Options, Qemu, Saved, Starts};
 use serde::{Deserialize, Serialize};
 pub use serve::serve_lines;
 use spec::event::Bar;

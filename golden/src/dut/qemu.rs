@@ -12,10 +12,13 @@
 //! Source: what QEMU 7.2 and 11.1 were seen to do; QEMU, hw/net/vmxnet3.c, net/dgram.c, hw/i386/pc_q35.c.
 
 mod saved;
+mod started;
 
 pub use saved::Saved;
+use started::Started;
+pub use started::Starts;
 
-use super::process::{Folder, Process, numbered};
+use super::process::{Folder, Process};
 use super::qmp::Qmp;
 use super::qtest::{Ask, Qtest};
 use super::script::Script;
@@ -27,9 +30,8 @@ use serde_json::json;
 use spec::event::Bar;
 use spec::layout::Bytes as _;
 use spec::vmxnet3::{DEVICE, MsixEntry, VENDOR};
-use std::fs::{File, write};
 use std::time::{Duration, Instant};
-use vm_memory::{FileOffset, MmapRegion, VolatileMemory as _, VolatileSlice};
+use vm_memory::{MmapRegion, VolatileMemory as _, VolatileSlice};
 
 /// Bytes of guest memory, from address 0.
 const MEMORY: usize = 16 << 20;
@@ -177,53 +179,7 @@ impl Qemu {
 
     /// A process with a machine that nobody has set up; `more` words go behind those that make it.
     fn launch(command: &[String], options: Options, more: &[&str]) -> Result<Self, Trouble> {
-        let folder = Folder::new(command).map_err(start)?;
-        write(folder.outer("bios"), bios()).map_err(start)?;
-        let file =
-            File::options().read(true).write(true).create_new(true).open(folder.outer("memory")).map_err(start)?;
-        file.set_len(MEMORY as u64).map_err(start)?;
-        let memory = MmapRegion::from_file(FileOffset::new(file, 0), MEMORY).map_err(start)?;
-
-        let (qtest, its_qtest) = pair(SocketType::STREAM)?;
-        let (qmp, its_qmp) = pair(SocketType::STREAM)?;
-        let (wire, other) = pair(SocketType::SEQPACKET)?;
-        let (its_qmp, qmp_number) = numbered(its_qmp).map_err(start)?;
-        let (other, wire_number) = numbered(other).map_err(start)?;
-        let more: Vec<String> = more.iter().map(ToString::to_string).collect();
-        let words = [command, &machine(options.mac, &folder, qmp_number, wire_number), &more].concat();
-        let mut process = Process::start(&words, its_qtest, &[&its_qmp, &other])
-            .map_err(|error| Trouble::Start(format!("{}: {error}", command.join(" "))))?;
-        drop(its_qmp);
-        let (qmp, greeting) = match Qmp::open(qmp, options.patience) {
-            Err(Trouble::Gone(_)) => return Err(Trouble::Start(process.end(options.patience))),
-            opened => opened?,
-        };
-
-        let about = About {
-            name: "qemu".into(),
-            identity: greeting.identity,
-            version: greeting.version,
-            base: REGION.0,
-            bytes: REGION.1,
-            mac: options.mac,
-            vectors: 0,
-        };
-        // The process has read and mapped what it needs; the folder goes here.
-        Ok(Self {
-            command: command.to_vec(),
-            script: Script::new(&head(&about.identity, options.mac), REGION.0, REGION.1),
-            about,
-            options,
-            process,
-            qtest: Qtest::new(qtest, options.patience),
-            qmp,
-            wire,
-            other,
-            memory,
-            line: false,
-            offered: false,
-            room: vec![0; FRAME_ROOM],
-        })
+        Started::new(command, options, more)?.greeted(command, options)
     }
 
     fn run(&mut self, command: &str, arguments: &serde_json::Value, event: Option<&str>) -> Result<(), Trouble> {
@@ -267,20 +223,36 @@ impl Qemu {
         Ask::Out(4, CONFIG_ADDRESS, 1 << 31 | SLOT << 11 | u32::from(offset & !3))
     }
 
+    /// Asks all of it before the first answer; that of the last.
+    fn ask_all(&mut self, asked: &[Ask]) -> Result<u64, Trouble> {
+        asked.iter().for_each(|&one| self.script.ask(one));
+        self.look_all(asked)
+    }
+
+    /// As [`Qemu::ask_all`], and not kept in the script.
+    fn look_all(&mut self, asked: &[Ask]) -> Result<u64, Trouble> {
+        match self.qtest.all(asked) {
+            Ok(values) => Ok(values.last().copied().unwrap_or(0)),
+            Err(why) => Err(self.told(why.into())),
+        }
+    }
+
     fn config(&mut self, offset: u8) -> Result<u32, Trouble> {
-        self.ask(Self::select(offset))?;
-        self.ask(Ask::In(4, CONFIG_DATA)).map(|value| value as u32)
+        self.ask_all(&[Self::select(offset), Ask::In(4, CONFIG_DATA)]).map(|value| value as u32)
+    }
+
+    /// A write of configuration space.
+    fn setting(offset: u8, value: u32) -> [Ask; 2] {
+        [Self::select(offset), Ask::Out(4, CONFIG_DATA, value)]
     }
 
     fn set_config(&mut self, offset: u8, value: u32) -> Result<(), Trouble> {
-        self.ask(Self::select(offset))?;
-        self.ask(Ask::Out(4, CONFIG_DATA, value)).map(drop)
+        self.ask_all(&Self::setting(offset, value)).map(drop)
     }
 
     /// The status register above the command register.
     fn status(&mut self) -> Result<u32, Trouble> {
-        self.look(Self::select(4))?;
-        self.look(Ask::In(4, CONFIG_DATA)).map(|value| value as u32 >> 16)
+        self.look_all(&[Self::select(4), Ask::In(4, CONFIG_DATA)]).map(|value| value as u32 >> 16)
     }
 
     /// What firmware and a kernel do before a driver comes.
@@ -289,10 +261,9 @@ impl Qemu {
         if id != u32::from(DEVICE) << 16 | u32::from(VENDOR) {
             return Err(Trouble::Start(format!("slot {SLOT} holds {id:#010x}")));
         }
-        for (at, page) in (0x10..).step_by(4).zip(PAGES) {
-            self.set_config(at, page as u32)?;
-        }
-        self.set_config(4, MEMORY_DECODE | BUS_MASTER)?;
+        let pages = (0x10..).step_by(4).zip(PAGES).map(|(at, page)| Self::setting(at, page as u32));
+        let all: Vec<_> = pages.chain([Self::setting(4, MEMORY_DECODE | BUS_MASTER)]).flatten().collect();
+        self.ask_all(&all)?;
         if !self.options.intx {
             self.set_up_vectors()?;
         }
@@ -332,9 +303,8 @@ impl Qemu {
                 asked.push(Ask::Write(4, at, u32::from_le_bytes(*word).into()));
             }
         }
-        asked.iter().for_each(|&one| self.script.ask(one));
-        self.qtest.all(&asked).map_err(|why| self.told(why.into()))?;
-        self.set_config(at, head | MSIX_ENABLE << 16)
+        asked.extend(Self::setting(at, head | MSIX_ENABLE << 16));
+        self.ask_all(&asked).map(drop)
     }
 
     /// Waits until the process has read what was offered, or does not want it.

@@ -105,15 +105,16 @@ impl Qtest {
         self.answer(asked)
     }
 
-    /// Asks all of it in order, and waits only now and then.
-    pub(super) fn all(&mut self, asked: &[Ask]) -> Result<(), NoAnswer> {
+    /// Asks all of it in order, and waits only now and then; the answers in the same order.
+    pub(super) fn all(&mut self, asked: &[Ask]) -> Result<Vec<u64>, NoAnswer> {
+        let mut values = Vec::with_capacity(asked.len());
         for ahead in asked.chunks(AHEAD) {
             self.send(ahead)?;
             for &one in ahead {
-                self.answer(one)?;
+                values.push(self.answer(one)?);
             }
         }
-        Ok(())
+        Ok(values)
     }
 
     fn send(&mut self, asked: &[Ask]) -> Result<(), NoAnswer> {
@@ -194,7 +195,7 @@ mod tests {
             }
             lines
         });
-        assert_eq!(qtest.all(&asked), Ok(()));
+        assert_eq!(qtest.all(&asked), Ok(vec![0; 1000]));
         drop(qtest);
         assert_eq!(told.join().unwrap(), asked.iter().map(Ask::to_string).collect::<Vec<_>>());
     }

@@ -7,7 +7,8 @@ use crate::conform::document::Document;
 use crate::conform::failures::{self, Left};
 use crate::conform::{Choice, Identity, Report, Settings, Under, Verdict, html, junit, run, waivers};
 use crate::rig::PERMANENT;
-use golden::dut::{Dut, Options, Place, Program, Qemu, Socket, VfioUser};
+use crate::source::Source;
+use golden::dut::{Dut, Options, Place, Program, Socket, Starts, VfioUser};
 use golden::import::capture::read_file;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model::mutant::{Mutant, Planted};
@@ -111,20 +112,22 @@ fn find(dut: Device, profile: &'static Profile, mutant: Option<Mutant>) -> Resul
             (Identity { dut, identity, version, profile, mutant }, Under::Ours(target), &[])
         }
         Device::Qemu(command) => {
-            let first = start(&command).map_err(Trouble::Device)?;
-            let make = move || Ok(Box::new(start(&command)?) as Box<dyn Dut>);
-            (identity(&first, &QEMU), Under::Theirs(Box::new(make)), waivers::qemu())
+            // The address that the cases know.
+            let mut starts = Starts::new(command, Options { mac: PERMANENT, ..Options::default() });
+            let identity = identity(&starts.machine().map_err(Trouble::Device)?, &QEMU);
+            let make = move || Ok(Box::new(starts.machine()?) as Box<dyn Dut>);
+            (identity, Under::Theirs(Source::new(make)), waivers::qemu())
         }
         Device::VfioUser(place) => {
             let mut socket = Socket::new(place);
             let identity = identity(&served(&mut socket).map_err(Trouble::Device)?, profile);
             let make = move || Ok(Box::new(served(&mut socket)?) as Box<dyn Dut>);
-            (identity, Under::Theirs(Box::new(make)), &[])
+            (identity, Under::Theirs(Source::new(make)), &[])
         }
         Device::Process(command) => {
             let first = Program::start(&command).map_err(Trouble::Device)?;
             let make = move || Ok(Box::new(Program::start(&command)?) as Box<dyn Dut>);
-            (identity(&first, profile), Under::Theirs(Box::new(make)), &[])
+            (identity(&first, profile), Under::Theirs(Source::new(make)), &[])
         }
     })
 }
@@ -208,11 +211,6 @@ fn given(path: &Path) -> Result<&'static [waivers::Waiver], Trouble> {
     let waivers: Vec<waivers::Waiver> = serde_json::from_slice(&bytes)
         .map_err(|error| Trouble::Report { file: path.display().to_string(), error: error.into() })?;
     Ok(Box::leak(waivers.into_boxed_slice()))
-}
-
-/// A fresh QEMU with the address that the cases know.
-fn start(command: &[String]) -> Result<Qemu, golden::dut::Trouble> {
-    Qemu::with(command, Options { mac: PERMANENT, ..Options::default() })
 }
 
 /// The device behind a socket, which has to have the address that the cases know.

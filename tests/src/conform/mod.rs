@@ -11,7 +11,8 @@ pub mod waivers;
 use crate::case::{Case, Ended, Failure, Outcome, SEED, Subject, Target, Terms, all, run_on};
 use crate::refused::{Refused, admit};
 use crate::rig::Conversation;
-use golden::dut::{Dut, Trouble};
+use crate::source::Source;
+use golden::dut::Trouble;
 use model::mutant::{Mutant, Planted};
 use spec::clause::Tally;
 use spec::frame::Dice;
@@ -177,12 +178,9 @@ impl Report {
 pub enum Under<'d> {
     /// Our own on one body, or both.
     Ours(Target),
-    /// Somebody else's: makes one at power-on as often as it is asked.
-    Theirs(Box<Maker<'d>>),
+    /// Somebody else's.
+    Theirs(Source<'d>),
 }
-
-/// Makes a device at power-on.
-pub type Maker<'d> = dyn FnMut() -> Result<Box<dyn Dut + 'd>, Trouble> + 'd;
 
 impl<'d> Under<'d> {
     /// Where its guests are: somebody else's device stands for software.
@@ -196,7 +194,7 @@ impl<'d> Under<'d> {
     fn subject(&mut self) -> Subject<'_, 'd> {
         match self {
             Under::Ours(target) => Subject::Ours(*target),
-            Under::Theirs(make) => Subject::Theirs(make),
+            Under::Theirs(source) => Subject::Theirs(source),
         }
     }
 }
