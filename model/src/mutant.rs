@@ -77,6 +77,12 @@ mutants! {
     SwRxDataOverrun = "sw-rx-data-overrun", Software / Rx, "VMX-V3-002";
     /// The byte behind a frame is written, made of what memory held there.
     SwRxStaleByte = "sw-rx-stale-byte", Software / Rx, "VMX-BAD-002";
+    /// The spacing of a vector does not pass while it is masked.
+    SwSpacingStandsMasked = "sw-spacing-stands-masked", Software / Interrupts, "VMX-MOD-002";
+    /// An unmask ends the spacing of its vector.
+    SwUnmaskHurries = "sw-unmask-hurries", Software / Interrupts, "VMX-MOD-001";
+    /// An activation finds the spacings of the one before.
+    SwSpacingOutlivesStop = "sw-spacing-outlives-stop", Software / Interrupts, "VMX-MOD-004";
     /// A cause of a vector past the 32nd is forgotten.
     SwVectorBeyond32 = "sw-vector-beyond-32", Software / Interrupts, "VMX-V6-010";
     /// The upper half of a register's stride is the register.
@@ -123,6 +129,8 @@ mutants! {
     PlaneFirstBlock = "plane-first-block", Plane / Interrupts, "VMX-V6-008";
     /// UPDATE_IML reads the first block, however many queues there are.
     PlaneLevelsFirst = "plane-levels-first", Plane / Interrupts, "VMX-V6-009";
+    /// New moderation counts from the next activation on.
+    PlaneModerationUntold = "plane-moderation-untold", Plane / Interrupts, "VMX-MOD-004";
     /// Masks and doorbells are those of version 6 at every version.
     PlaneWideRegisters = "plane-wide-registers", Plane / Commands, "VMX-V6-006";
     /// The doorbells of the second page do nothing though they were granted.
@@ -181,6 +189,10 @@ mutants! {
     HwFilterNoPromisc = "hw-filter-no-promisc", Adapter / Filters, "VMX-FLT-001";
     /// UPDATE_FEATURE does not reach the adapter.
     HwFeaturesKept = "hw-features-kept", Adapter / Commands, "VMX-LIF-006";
+    /// The timer of a masked block does not run.
+    HwTimerStandsMasked = "hw-timer-stands-masked", Adapter / Interrupts, "VMX-MOD-002";
+    /// The adapter spaces interrupts as it did when it was entered.
+    HwModerationKept = "hw-moderation-kept", Adapter / Interrupts, "VMX-MOD-003";
     /// GET_STATS leaves out what the adapter counted.
     HwCountersLost = "hw-counters-lost", Adapter / Commands, "VMX-STA-002";
     /// No interrupt follows an event.
@@ -229,6 +241,8 @@ mutants! {
     MovePendingDropped = "move-pending-dropped", Move / Moves, "SWI-WAK-001";
     /// Leaving hardware does not scan the rings.
     MoveNoRescan = "move-no-rescan", Move / Moves, "SWI-WAK-001";
+    /// A coalescing scheme is left behind on the way into hardware.
+    MoveSchemeLost = "move-scheme-lost", Move / Moves, "SWI-MOD-001";
     /// Policy A opens the port while the FIFO still holds older frames.
     MoveNoBarrier = "move-no-barrier", Move / Moves, "SWI-ORD-001";
     /// A packet that is already on the wire is rolled back.

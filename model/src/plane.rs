@@ -4,7 +4,9 @@
 //! interrupts are the data plane, and that is what moves.
 
 use spec::position::RingIndex;
+use spec::profile::Moderation;
 use spec::vmxnet3::command::QueueError;
+use spec::vmxnet3::shared::CoalesceScheme;
 use spec::vmxnet3::{MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RssFields, RxStats, TxStats, Version};
 
 /// A TX queue as configured at activation.
@@ -121,6 +123,8 @@ pub struct Activation {
     pub rss: Option<Rss>,
     /// Moderation level a vector.
     pub mod_levels: [u8; MAX_VECTORS],
+    /// Coalescing scheme in force, version 3.
+    pub coalesce: CoalesceScheme,
 }
 
 impl Default for Activation {
@@ -138,11 +142,18 @@ impl Default for Activation {
             filters: Filters::default(),
             rss: None,
             mod_levels: [0; MAX_VECTORS],
+            coalesce: CoalesceScheme::default(),
         }
     }
 }
 
 impl Activation {
+    /// Least spacing between two interrupts of each vector, in ticks of [`TICK_NS`](spec::vic::intr::TICK_NS), by a device that
+    /// moderates so.
+    pub fn spacing(&self, moderation: &Moderation) -> [u16; MAX_VECTORS] {
+        self.mod_levels.map(|level| moderation.ticks(level, self.coalesce))
+    }
+
     /// Its interrupts were configured in the extended block.
     pub fn is_extended(&self) -> bool {
         let count = |queues: usize| u8::try_from(queues).unwrap_or(u8::MAX);
@@ -238,6 +249,13 @@ pub enum Request {
     Rss(Option<Box<Rss>>),
     /// Hash over these from now on, where steering is on.
     RssFields(RssFields),
+    /// Space interrupts so from now on. Asked only where it makes a difference.
+    Moderation {
+        /// Moderation level a vector.
+        levels: Box<[u8; MAX_VECTORS]>,
+        /// Coalescing scheme in force.
+        scheme: CoalesceScheme,
+    },
     /// Tell counters and stop reasons of every queue.
     Counters,
     /// Raise a vector for an event.

@@ -41,7 +41,7 @@ pub struct Row {
 pub const TABLE: &[Row] = &[
     Row {
         adapter: "ring_base, ring_size, cq_index, color_enable, interrupt_offset, mask_on_assertion, coalescing_timer",
-        software: "ring addresses, sizes, intrIdx, autoMask, modLevels",
+        software: "ring addresses, sizes, intrIdx, autoMask, modLevels, coalescing scheme",
         class: Class::Plain,
         law: "equal",
     },
@@ -90,7 +90,13 @@ pub const TABLE: &[Row] = &[
         law: "the configuration plane's copy is issued again",
     },
     Row {
-        adapter: "descriptor cache, transmit pipeline, write FIFO, ingress FIFO, timer phase",
+        adapter: "timer phase",
+        software: "what is left of a spacing",
+        class: Class::Folded,
+        law: "does not move: an event that it held back is pending, and due at once",
+    },
+    Row {
+        adapter: "descriptor cache, transmit pipeline, write FIFO, ingress FIFO",
         software: "",
         class: Class::Hidden,
         law: "empty, asserted",

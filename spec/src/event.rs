@@ -71,7 +71,7 @@ pub enum Stimulus<'a> {
         /// Now in hardware.
         hardware: bool,
     },
-    /// Nothing can happen until the next stimulus: whatever was due must have happened.
+    /// Nothing can happen until the next stimulus, and nothing waits for time: whatever was due must have happened.
     Idle,
 }
 

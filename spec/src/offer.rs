@@ -78,8 +78,8 @@ const UNASKED: u32 = (1 << *TUNNELS_UNASKED.end()) - (1 << (*TUNNELS_UNASKED.sta
 /// Offers there are.
 const CHOICES: usize = Offer::NEWEST as usize * Offer::MOST_QUEUES as usize * 2;
 /// Profiles that offers are made of: [`Profile::ALL`].
-const BASES: [Profile; 5] =
-    [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL, Profile::LARGE_BAR, Profile::QEMU_7_2];
+const BASES: [Profile; 6] =
+    [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL, Profile::LARGE_BAR, Profile::MODERATED, Profile::QEMU_7_2];
 const _: () = assert!(BASES.len() == Profile::ALL.len());
 
 /// A name built at compile time.

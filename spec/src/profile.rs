@@ -2,6 +2,8 @@
 
 #[path = "answers.rs"]
 mod answers;
+#[path = "moderation.rs"]
+mod moderation;
 #[path = "offer.rs"]
 mod offer;
 
@@ -11,6 +13,7 @@ use crate::vmxnet3::capability::{CAPABILITIES_SINCE, LARGE_BAR};
 use crate::vmxnet3::{Bar0, MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, Version};
 pub use answers::Answers;
 use core::ops::RangeInclusive;
+pub use moderation::Moderation;
 pub use offer::Offer;
 
 /// Limits of the interface. All of them are here, so that exploration uses rings of 4 in a few KiB.
@@ -81,8 +84,6 @@ pub struct AdapterLimits {
     pub fifo_readback: bool,
     /// The adapter filters by VLAN table; without it a guest with a filter of its own is not eligible.
     pub vlan_filter: bool,
-    /// Coalescing timer in ticks programmed for a moderated vector; 0 delays nothing.
-    pub moderation_ticks: u16,
 }
 
 /// A way in which a known device differs from the reference, or a choice among answers that sources permit.
@@ -229,6 +230,8 @@ pub struct Profile {
     pub limits: Limits,
     /// What it tells drivers of later versions.
     pub answers: Answers,
+    /// How it spaces interrupts, on either body.
+    pub moderation: Moderation,
     /// The inside of the adapter.
     pub adapter: AdapterLimits,
     /// Where it differs from the reference.
@@ -272,7 +275,6 @@ const ADAPTER: AdapterLimits = AdapterLimits {
     doorbells: 16,
     fifo_readback: true,
     vlan_filter: true,
-    moderation_ticks: 0,
 };
 
 impl Profile {
@@ -287,6 +289,7 @@ impl Profile {
         link_up: crate::vmxnet3::LINK_UP,
         limits: LIMITS,
         answers: Answers::PLAIN,
+        moderation: Moderation::NONE,
         adapter: ADAPTER,
         deviations: Deviations::NONE,
         tx_threshold: 1,
@@ -355,6 +358,9 @@ impl Profile {
         ..Self::REFERENCE
     };
 
+    /// The reference that spaces interrupts by moderation levels and coalescing schemes, which the others may and do ignore.
+    pub const MODERATED: Self = Self { id: 5, name: "moderated", moderation: Moderation::SPACED, ..Self::REFERENCE };
+
     /// QEMU 7.2's own vmxnet3 device, which pads. How it cuts packets that it is asked to segment, into IP fragments, is left out: no
     /// driver can live with that, see `golden/waivers/qemu.json`.
     pub const QEMU_7_2: Self = Self {
@@ -366,7 +372,7 @@ impl Profile {
 
     /// Every profile.
     pub const ALL: &'static [&'static Self] =
-        &[&Self::REFERENCE, &Self::QEMU_11_1, &Self::SMALL, &Self::LARGE_BAR, &Self::QEMU_7_2];
+        &[&Self::REFERENCE, &Self::QEMU_11_1, &Self::SMALL, &Self::LARGE_BAR, &Self::MODERATED, &Self::QEMU_7_2];
 
     /// The name of [`Profile::REFERENCE`] for whoever has no choice to make.
     pub const DEFAULT: &'static str = "default";
@@ -461,6 +467,9 @@ impl Profile {
         if self.limits.merged != 1 && self.answers.disabled_offloads & LRO_DISABLED != 0 {
             return Some("GET_DISABLED_OFFLOADS says that LRO is off, and segments are merged");
         }
+        if let Some(wrong) = self.moderation.contradiction() {
+            return Some(wrong);
+        }
         self.answers.contradiction()
     }
 
@@ -503,6 +512,7 @@ mod tests {
             Profile { limits: Limits { rx_queues: 33, ..plain.limits }, ..plain },
             Profile { limits: Limits { vectors: 66, ..plain.limits }, ..plain },
             Profile { queue_pairs: 0, ..plain },
+            Profile { moderation: Moderation { adaptive: 8, ..Moderation::SPACED }, ..plain },
             answers(Answers { capabilities: 1 << 17, ..Answers::PLAIN }),
             answers(Answers { tunnels: false, ..Answers::PLAIN }),
             answers(Answers { rss_fields: RssFields::DEFAULT.0, ..Answers::PLAIN }),

@@ -14,8 +14,9 @@ use spec::clause::Tally;
 use spec::event::Tap;
 use spec::frame::Dice;
 use spec::monitor::{Judges, Violation};
-use spec::profile::Profile;
+use spec::profile::{Moderation, Profile};
 use spec::vmxnet3::command::{feature, rx_mode};
+use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
 
 /// A guest and its traffic, as one course of the campaign runs them.
 #[derive(Clone, Debug)]
@@ -185,6 +186,23 @@ pub fn courses(profile: &'static Profile, seed: u64) -> Vec<Course> {
             burst: 32,
         },
         Course {
+            name: "interrupts that keep their distance",
+            profile: newest(&Profile::MODERATED),
+            config: DriverConfig {
+                tx_ring: 64,
+                tx_comp: 64,
+                rx_ring: [64, 64],
+                rx_comp: 128,
+                max_version: 9,
+                vectors: Vectors::Separate,
+                auto_mask: false,
+                ..queues(2)
+            },
+            bytes: 8 << 20,
+            bounds: Bounds { segmented: 3000, ..Bounds::default() },
+            burst: 16,
+        },
+        Course {
             name: "more queues than the adapter has, by the second page",
             profile: newest(&Profile::LARGE_BAR),
             config: DriverConfig {
@@ -340,8 +358,12 @@ pub fn run_epoch<T: Tap>(
         };
         rig.apply(&op, judges);
     }
+    let moderates = course.profile.moderation != Moderation::NONE;
+    if moderates && dice.once_in(8) {
+        rig.machine.guest.set_coalescing(any_scheme(dice));
+    }
     let mut steps = dice.below(400);
-    while steps > 0 && rig.one_step(dice, judges) {
+    while steps > 0 && step(moderates, rig, dice, judges) {
         steps -= 1;
     }
     if switch {
@@ -350,7 +372,7 @@ pub fn run_epoch<T: Tap>(
         let ingress = [Ingress::A, Ingress::B, Ingress::C, Ingress::D][dice.below(4) as usize];
         let asked = rig.apply(&Op::Switch { to, finish, ingress }, judges) && rig.machine.system.switching();
         let mut length = 0;
-        while rig.machine.system.switching() && rig.one_step(dice, judges) {
+        while rig.machine.system.switching() && step(moderates, rig, dice, judges) {
             length += 1;
         }
         findings.longest_switch = findings.longest_switch.max(length);
@@ -366,4 +388,22 @@ pub fn run_epoch<T: Tap>(
         rig.apply(&Op::Stats, judges);
     }
     rig.apply(&Op::Settle, judges)
+}
+
+/// Something happens; where it makes a difference, time goes on now and then, too little for most spacings.
+fn step<T: Tap>(moderates: bool, rig: &mut Rig, dice: &mut Dice, judges: &mut T) -> bool {
+    if moderates && dice.once_in(16) {
+        rig.apply(&Op::Advance { ns: dice.below(20_000) }, judges);
+    }
+    rig.one_step(dice, judges)
+}
+
+/// A coalescing scheme of any mode; one in some is out of its bounds.
+fn any_scheme(dice: &mut Dice) -> CoalesceScheme {
+    let mut scheme = CoalesceScheme::default();
+    let mode = [coalesce::DISABLED, coalesce::ADAPTIVE, coalesce::STATIC, coalesce::RATE][dice.below(4) as usize];
+    let most = if mode == coalesce::RATE { 110_000 } else { u64::from(coalesce::MOST_DEPTH) + 8 };
+    scheme.set_coal_mode(mode);
+    scheme.set_coal_para([(); 3].map(|()| dice.below(most) as u32));
+    scheme
 }

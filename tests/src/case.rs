@@ -11,7 +11,7 @@ use model::mutant::Planted;
 use spec::clause::{Tally, find_index};
 use spec::frame::Dice;
 use spec::monitor::{Violation, What};
-use spec::profile::{Deviation, Deviations, Offer, Profile};
+use spec::profile::{Deviation, Deviations, Moderation, Offer, Profile};
 use spec::vmxnet3::Bar1;
 
 /// A conversation and what it judges.
@@ -451,6 +451,36 @@ impl<'d> Check<'_, 'd> {
         let (profile, device) = (self.profile, self.device);
         (self.profile, self.device) = (&Profile::LARGE_BAR, &Profile::LARGE_BAR);
         self.at(version, target, setup, conversation);
+        (self.profile, self.device) = (profile, device);
+    }
+
+    /// As [`Check::at`], with a device that spaces interrupts as its profile says. Ours is built so, but where it differs from the
+    /// reference; somebody else's is left out unless its profile says how it does.
+    pub fn at_moderated(
+        &mut self,
+        version: u8,
+        target: Target,
+        setup: &Setup,
+        conversation: impl FnMut(&mut Self, &mut Bench),
+    ) {
+        self.moderated(|check| check.at(version, target, setup, conversation));
+    }
+
+    /// As [`Check::on_line`], with a device of [`Check::at_moderated`].
+    pub fn moderated_on_line(&mut self, setup: &Setup, conversation: impl FnMut(&mut Self, &mut Bench)) {
+        self.moderated(|check| check.on_line(setup, conversation));
+    }
+
+    fn moderated(&mut self, run: impl FnOnce(&mut Self)) {
+        let (profile, device) = (self.profile, self.device);
+        if profile.moderation == Moderation::NONE {
+            if !matches!(self.subject, Subject::Ours(_)) || profile.deviations != Deviations::NONE {
+                self.missed = Some("the profile of the device says of no time between interrupts");
+                return;
+            }
+            (self.profile, self.device) = (&Profile::MODERATED, &Profile::MODERATED);
+        }
+        run(self);
         (self.profile, self.device) = (profile, device);
     }
 

@@ -71,6 +71,8 @@ pub enum Lack {
     Reset,
     /// Bus mastering cannot be switched.
     BusMaster,
+    /// Nobody can let its time go on by so much and no more.
+    Time,
 }
 
 impl Lack {
@@ -83,6 +85,7 @@ impl Lack {
             Self::Link => "the link of the device cannot go up and down",
             Self::Reset => "the device cannot be reset from the bus",
             Self::BusMaster => "bus mastering of the device cannot be switched",
+            Self::Time => "nobody can wind the clock of the device",
         }
     }
 }
@@ -149,8 +152,16 @@ pub trait Dut {
         Err(Trouble::Cannot(Lack::Offer))
     }
 
-    /// Waits until the device has done all that it does by itself, and adds what it did since the last call, oldest first.
+    /// Waits until the device has done all that it does by itself, what it lets wait for a while included, and adds what it did since
+    /// the last call, oldest first.
     fn settle(&mut self, seen: &mut Vec<Seen>) -> Result<(), Trouble>;
+
+    /// Lets `ns` nanoseconds of the device's own time go on, in which it does what it can, and adds that as [`Dut::settle`] does; with
+    /// 0 it does what waits for no time. Only where its time stands still otherwise.
+    fn advance(&mut self, ns: u64, seen: &mut Vec<Seen>) -> Result<(), Trouble> {
+        let _ = (ns, seen);
+        Err(Trouble::Cannot(Lack::Time))
+    }
 
     /// The link goes up or down.
     fn link(&mut self, up: bool) -> Result<(), Trouble> {

@@ -552,7 +552,7 @@ impl<M: Looks> Engine<M> {
         let now = Instant::now();
         let ns = now.duration_since(self.told_time).as_nanos() as u64;
         self.told_time = now;
-        if self.system.wait_ns().is_some() {
+        if self.system.is_timed() {
             self.call(&Call::Advance { ns });
         }
     }

@@ -204,7 +204,7 @@ pub fn record<W: io::Write, T: Tap>(setup: &Setup, ops: &[Op], out: W, tap: T) -
     Ok(run.writer.finish()?)
 }
 
-/// Lets everything happen until nothing does.
+/// Lets everything happen, and time go on where something waits for it, until nothing does.
 fn settle<W: io::Write, T: Tap>(run: &mut Run<W, T>, driver: &mut Driver) -> Result<(), ScriptError> {
     for _ in 0..ROUNDS {
         let mut busy = false;
@@ -232,10 +232,14 @@ fn settle<W: io::Write, T: Tap>(run: &mut Run<W, T>, driver: &mut Driver) -> Res
             driver.interrupt(0);
             busy = true;
         }
-        if !busy {
+        if busy {
+            continue;
+        }
+        let Some(ns) = run.system.wait_ns() else {
             run.call(&Call::Idle);
             return Ok(());
-        }
+        };
+        run.call(&Call::Advance { ns });
     }
     Err(ScriptError::Stuck)
 }

@@ -4,10 +4,11 @@ use spec::correspond::posted_index;
 use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vic::{CqReg, DataRing, Devcmd, IntrReg, RqReg, WqReg};
+use spec::vmxnet3::shared::CoalesceScheme;
 use spec::vmxnet3::{CELL_BYTES, RxDesc, TxDesc};
 
 use super::program::Op;
-use super::request::Shadow;
+use super::request::{self, Shadow};
 use super::scratch::Scratch;
 use crate::memory::Ram;
 use crate::mutant::{Mutant, Planted};
@@ -172,7 +173,9 @@ pub fn configure(
     planted: Planted,
 ) -> (Vec<Op>, Shadow) {
     let mut ops = Vec::new();
-    vectors(activation, progress, profile, planted, &mut ops);
+    let scheme = if planted.is(Mutant::MoveSchemeLost) { CoalesceScheme::default() } else { activation.coalesce };
+    ops.extend(request::moderation(activation.mod_levels.map(|level| profile.moderation.ticks(level, scheme))));
+    vectors(activation, progress, planted, &mut ops);
     transmit(activation, progress, posted, planted, &mut ops);
     receive(activation, progress, posted, planted, &mut ops);
     let mut shadow = Shadow::new(activation.tx.len() as u8, activation.rx.len() as u8);
@@ -180,17 +183,16 @@ pub fn configure(
     let filters = if planted.is(Mutant::MoveFiltersLost) { &nothing } else { &activation.filters };
     ops.extend(shadow.filters(filters));
     shadow.interface = activation.interface;
+    shadow.spacing = profile.moderation;
     shadow.planted = planted;
     shadow.features(activation.features);
     ops.extend(shadow.rss(activation.rss.as_ref(), scratch));
     (ops, shadow)
 }
 
-fn vectors(activation: &Activation, progress: &Progress, profile: &Profile, planted: Planted, ops: &mut Vec<Op>) {
-    for ((i, vector), level) in (0..ERROR_BLOCK).zip(&progress.vectors).zip(activation.mod_levels) {
+fn vectors(activation: &Activation, progress: &Progress, planted: Planted, ops: &mut Vec<Op>) {
+    for (i, vector) in (0..ERROR_BLOCK).zip(&progress.vectors) {
         let mut set = |reg, value: u64| ops.push(Op::Write(Register::Intr(i, reg), value));
-        let ticks = if level == 0 { 0 } else { profile.adapter.moderation_ticks };
-        set(IntrReg::CoalescingTimer, u64::from(ticks));
         set(IntrReg::CoalescingType, 0);
         set(IntrReg::MaskOnAssertion, u64::from(activation.auto_mask));
         set(IntrReg::IntCredits, u64::from(vector.pending && !planted.is(Mutant::MovePendingDropped)));

@@ -4,11 +4,12 @@
 //! multicast addresses than the adapter has filters become ALL_MULTICAST, as linux enic_set_rx_mode does.
 
 use spec::layout::Bytes;
+use spec::profile::Moderation;
 use spec::vic::devcmd::{MAC_FILTERS, RSS_CPU_BYTES, RSS_KEY_BYTES, nic_hash, packet_filter};
 use spec::vic::{Devcmd, IntrReg, NicCfg, QpStats, RqReg, UptCfg, WqReg};
 use spec::vmxnet3::command::{QueueError, feature, rx_mode};
 use spec::vmxnet3::rx::{MERGES_SINCE, hash_type};
-use spec::vmxnet3::{RssFields, RxStats, TxStats};
+use spec::vmxnet3::{MAX_VECTORS, RssFields, RxStats, TxStats};
 
 use super::program::{Op, Program};
 use super::scratch::{self, Scratch};
@@ -28,6 +29,8 @@ const MERGING: u64 = feature::LRO | feature::RXCSUM;
 pub struct Shadow {
     pub(super) planted: Planted,
     pub(super) interface: Interface,
+    /// How the device spaces interrupts.
+    pub(super) spacing: Moderation,
     bits: u64,
     macs: Vec<[u8; 6]>,
     vlans: [u32; 128],
@@ -40,8 +43,9 @@ pub struct Shadow {
 impl Shadow {
     /// Of a fresh adapter that serves so many queues.
     pub fn new(tx_queues: u8, rx_queues: u8) -> Self {
-        let (interface, macs, vlans) = (Interface::default(), Vec::new(), [0; 128]);
-        Self { planted: Planted::NONE, interface, bits: 0, macs, vlans, features: 0, rss: None, tx_queues, rx_queues }
+        let (interface, spacing) = (Interface::default(), Moderation::NONE);
+        let (planted, macs, vlans) = (Planted::NONE, Vec::new(), [0; 128]);
+        Self { planted, interface, spacing, bits: 0, macs, vlans, features: 0, rss: None, tx_queues, rx_queues }
     }
 
     /// The commands that lead from what is installed to these filters. Removals come first, so that there is room.
@@ -188,6 +192,13 @@ pub fn raise(vector: u8) -> Vec<Op> {
     if vector < ERROR_BLOCK { Op::command(Devcmd::Iar, [u64::from(vector), 0, 0]).to_vec() } else { Vec::new() }
 }
 
+/// Least spacing between interrupts of the guest's vectors, as many ticks each. A spacing that has begun is shortened by it and
+/// never made longer.
+pub fn moderation(ticks: [u16; MAX_VECTORS]) -> impl Iterator<Item = Op> {
+    let timer = |(i, ticks)| Op::Write(Register::Intr(i, IntrReg::CoalescingTimer), u64::from(ticks));
+    (0..ERROR_BLOCK).zip(ticks).map(timer)
+}
+
 impl Program {
     /// The program that serves a command. ACTIVATE always starts the software body, so `Start` here only stops, as `Stop` does.
     pub fn serve(request: &Request, shadow: &mut Shadow, scratch: &mut Scratch, polls: u32) -> Self {
@@ -211,6 +222,10 @@ impl Program {
             Request::Features(features) => shadow.features(*features),
             Request::Rss(rss) => shadow.rss(rss.as_deref(), scratch),
             Request::RssFields(fields) => shadow.rss_fields(*fields),
+            Request::Moderation { .. } if shadow.planted.is(Mutant::HwModerationKept) => Vec::new(),
+            Request::Moderation { levels, scheme } => {
+                moderation(levels.map(|level| shadow.spacing.ticks(level, *scheme))).collect()
+            }
             Request::Counters => counters(shadow),
             Request::Raise(vector) => raise(*vector),
         };

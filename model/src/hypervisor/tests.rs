@@ -2,9 +2,10 @@ use proptest::prelude::*;
 use spec::frame::Dice;
 use spec::layout::Bytes;
 use spec::position::RingIndex;
-use spec::profile::Profile;
-use spec::vic::{RqReg, WqReg};
+use spec::profile::{Moderation, Profile};
+use spec::vic::{IntrReg, RqReg, WqReg};
 use spec::vmxnet3::command::{QueueError, feature, rx_mode};
+use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
 use spec::vmxnet3::{Bar0, MAX_VECTORS, RxDesc, RxStats, TxDesc, TxStats};
 
 use super::*;
@@ -230,11 +231,34 @@ fn requests_reach_the_adapter_and_only_differences_are_issued() {
     filters.multicast.truncate(2);
     // Two additions and the packet filter, a wait behind each.
     assert_eq!(shadow.filters(&filters).len(), 6);
-    assert_eq!(adapter.peek(Register::Intr(3, spec::vic::IntrReg::IntCredits)), 1);
+    assert_eq!(adapter.peek(Register::Intr(3, IntrReg::IntCredits)), 1);
     let mut program = Program::serve(&Request::Reset, &mut shadow, &mut scratch, 100);
     assert_eq!(finish(&mut program, &mut adapter, &mut scratch, &mut host), Poll::Done);
-    assert_eq!(adapter.peek(Register::Intr(3, spec::vic::IntrReg::IntCredits)), 0);
+    assert_eq!(adapter.peek(Register::Intr(3, IntrReg::IntCredits)), 0);
     assert_eq!(adapter.hidden_is_empty(), Ok(()));
+}
+
+#[test]
+fn moderation_becomes_ticks_of_every_timer_of_the_guest() {
+    static SPACED: Profile = Profile { moderation: Moderation::SPACED, ..Profile::SMALL };
+    let (mut activation, progress, memory) = one_pair();
+    activation.mod_levels = core::array::from_fn(|vector| vector as u8);
+    let mut scratch = Scratch::default();
+    let posted = Posted::scan(&activation, &progress, &memory, Planted::NONE);
+    let (ops, mut shadow) = enter(&activation, &progress, &posted, &SPACED, &mut scratch, Planted::NONE);
+    let mut adapter = Adapter::new(&SPACED);
+    let mut host = Bare::new(memory);
+    assert_eq!(finish(&mut Program::new(ops, 100), &mut adapter, &mut scratch, &mut host), Poll::Done);
+    let ticks =
+        |adapter: &Adapter| [0, 1, 7, 8, 9, 24, 25].map(|i| adapter.peek(Register::Intr(i, IntrReg::CoalescingTimer)));
+    assert_eq!(ticks(&adapter), [0, 8, 56, 32, 0, 0, 0]);
+    let mut scheme = CoalesceScheme::default();
+    scheme.set_coal_mode(coalesce::RATE);
+    scheme.set_coal_para([100, 0, 0]);
+    let request = Request::Moderation { levels: Box::new(activation.mod_levels), scheme };
+    let mut program = Program::serve(&request, &mut shadow, &mut scratch, 10);
+    assert_eq!(finish(&mut program, &mut adapter, &mut scratch, &mut host), Poll::Done);
+    assert_eq!(ticks(&adapter), [6667, 6667, 6667, 6667, 6667, 6667, 0], "the host's own block is spaced by nobody");
 }
 
 #[test]

@@ -122,9 +122,21 @@ impl<M: Ram> System<M> {
         posted.unwrap_or(most).saturating_sub(waiting).min(most)
     }
 
-    /// Nanoseconds until the adapter has something due that only time brings; `None` while nothing waits for time.
+    /// Nanoseconds until something is due that only time brings; `None` while nothing waits for time.
     pub fn wait_ns(&self) -> Option<u64> {
-        self.adapter.wait_ns().filter(|_| self.mode == Mode::Hardware)
+        match self.mode {
+            Mode::Software => self.body.wait_ns(),
+            Mode::Hardware => self.adapter.wait_ns(),
+        }
+    }
+
+    /// Time makes a difference now: [`System::advance`] is to be called even if nothing [waits](System::wait_ns) for it, so that what
+    /// comes next finds it gone by.
+    pub fn is_timed(&self) -> bool {
+        match self.mode {
+            Mode::Software => self.body.is_timed(),
+            Mode::Hardware => self.adapter.is_timed(),
+        }
     }
 
     /// Guest memory, for whoever maps and unmaps it.

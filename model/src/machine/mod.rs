@@ -154,14 +154,19 @@ impl Machine {
         self.system.begin_switch(plan)
     }
 
-    /// Lets everything happen, in a fixed order, until nothing can or `budget` rounds are gone; then tells `Idle`.
+    /// Lets everything happen, in a fixed order, and time go on where something waits for it, until nothing can happen or `budget`
+    /// rounds are gone; then tells `Idle`.
     /// Returns false when the budget ended it.
     pub fn settle<T: Tap>(&mut self, tap: &mut T, budget: u32) -> bool {
         for _ in 0..budget {
-            if !self.round(tap) {
+            if self.round(tap) {
+                continue;
+            }
+            let Some(ns) = self.system.wait_ns() else {
                 tap.stimulus(Stimulus::Idle, &self.system.memory);
                 return true;
-            }
+            };
+            self.system.advance(ns, tap);
         }
         false
     }

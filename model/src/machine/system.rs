@@ -407,6 +407,7 @@ impl<M: Ram> System<M> {
 
     /// Time goes on.
     pub fn advance<T: Tap>(&mut self, ns: u64, tap: &mut T) {
+        self.body.advance(ns);
         self.adapter.advance(ns);
         tap.stimulus(Stimulus::Advanced { ns }, &self.memory);
     }

@@ -1,8 +1,8 @@
 //! The canonical form of a data plane that moves, and its bytes.
 
 use super::parts::{
-    InterfaceV1, LaterLevelsV1, LaterVectorsV1, PlaneV1, PositionV1, RssV1, RxDataV1, RxQueueV1, TxQueueV1, VectorsV1,
-    kind,
+    CoalesceV1, InterfaceV1, LaterLevelsV1, LaterVectorsV1, PlaneV1, PositionV1, RssV1, RxDataV1, RxQueueV1, TxQueueV1,
+    VectorsV1, kind,
 };
 use super::stream::{Part, Reader, RestoreError, Writer};
 use crate::plane::{
@@ -12,6 +12,7 @@ use spec::layout::Bytes;
 use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vmxnet3::command::QueueError;
+use spec::vmxnet3::shared::CoalesceScheme;
 use spec::vmxnet3::{CELL_BYTES, Command, DATA_ENTRY_MAX, DATA_ENTRY_STEP, MAX_VECTORS, RssFields, Version};
 
 /// What moves between adapter and software: how the data plane was activated and how far it is.
@@ -31,6 +32,11 @@ impl Canon {
     pub fn encode(&self, profile: &Profile, out: &mut Vec<u8>) {
         let mut writer = Writer::new(out, profile.id);
         encode(&mut writer, &self.activation, &self.progress);
+        if self.activation.coalesce != CoalesceScheme::default() {
+            let mut saved = CoalesceV1::default();
+            saved.set_scheme(self.activation.coalesce);
+            writer.raw(kind::COALESCE, 0, &saved.0);
+        }
         writer.finish();
     }
 
@@ -45,8 +51,11 @@ impl Canon {
         let first = reader.next_part()?.ok_or(RestoreError::Missing { part: "Plane", index: 0 })?;
         let mut builder = Builder::begin(profile, &first)?;
         while let Some(part) = reader.next_part()? {
-            if !builder.take(&part)? {
-                return Err(part.unknown());
+            let over = builder.canon.activation.coalesce != CoalesceScheme::default();
+            match part.kind {
+                kind::COALESCE if !over => builder.coalesce(&part)?,
+                _ if !over && builder.take(&part)? => {}
+                _ => return Err(part.unknown()),
             }
         }
         Ok((profile, builder.finish()?))
@@ -126,8 +135,22 @@ pub(super) fn restore_later(
 
 /// Appends the parts of a data plane.
 pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress: &Progress) {
-    let Activation { interface, tx, rx, rx_data, auto_mask, intx, mtu, max_rx_sg, features, filters, rss, mod_levels } =
-        activation;
+    let Activation {
+        interface,
+        tx,
+        rx,
+        rx_data,
+        auto_mask,
+        intx,
+        mtu,
+        max_rx_sg,
+        features,
+        filters,
+        rss,
+        mod_levels,
+        // A whole function has it with the configuration plane's part, a data plane alone in one of its own.
+        coalesce: _,
+    } = activation;
     let Progress { tx: tx_progress, rx: rx_progress, vectors } = progress;
     let Filters { mac, rx_mode, multicast, vlans } = filters;
     let mut plane = PlaneV1::default();
@@ -306,6 +329,7 @@ impl Builder {
             filters: Filters { mac: plane.mac(), rx_mode: plane.rx_mode(), ..Filters::default() },
             rss: None,
             mod_levels,
+            coalesce: CoalesceScheme::default(),
         };
         let canon = Canon { activation, progress: Progress::default() };
         Ok(Self { profile, plane, canon, vectors: false, vlans: false })
@@ -388,6 +412,21 @@ impl Builder {
             return Err(field(NAME, 0, "rsvd", saved.rsvd()));
         }
         activation.interface = Interface { version, rss_fields: fields };
+        Ok(())
+    }
+
+    /// The scheme in force, behind everything else.
+    fn coalesce(&mut self, part: &Part<'_>) -> Result<(), RestoreError> {
+        let activation = &mut self.canon.activation;
+        if part.index != 0 {
+            return Err(part.unknown());
+        }
+        let scheme = part.read::<CoalesceV1>()?.scheme();
+        // A part that says what is there without it would not be saved again.
+        if !scheme.is_valid() || scheme == CoalesceScheme::default() {
+            return Err(field("Coalesce", 0, "coalMode", scheme.coal_mode()));
+        }
+        activation.coalesce = scheme;
         Ok(())
     }
 

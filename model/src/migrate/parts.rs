@@ -244,6 +244,15 @@ spec::layout! {
     }
 }
 
+spec::layout! {
+    /// Coalescing scheme in force, of a data plane that moves alone: a whole function has it in [`ControlV1`]. Without this part it is
+    /// disabled.
+    pub struct CoalesceV1([u8; 16]) = "Coalesce" {
+        /// The scheme.
+        [0..16] scheme, set_scheme: spec::vmxnet3::shared::CoalesceScheme = "coalMode";
+    }
+}
+
 /// Kinds of parts, in the order in which they stand.
 pub mod kind {
     /// [`PlaneV1`](super::PlaneV1).
@@ -268,6 +277,8 @@ pub mod kind {
     pub const LATER_VECTORS: u16 = 10;
     /// [`LaterLevelsV1`](super::LaterLevelsV1), before the queues where one of them is not 0.
     pub const LATER_LEVELS: u16 = 11;
+    /// [`CoalesceV1`](super::CoalesceV1), last, where a scheme is in force.
+    pub const COALESCE: u16 = 12;
     /// [`ControlV1`](super::ControlV1); with [`FUNCTION`] before a data plane's parts, or before [`VECTORS`] alone.
     pub const CONTROL: u16 = 16;
     /// [`FunctionV1`](super::FunctionV1).

@@ -10,7 +10,7 @@ use super::stream::{Part, Reader, RestoreError, Writer};
 use crate::machine::{Mode, System};
 use crate::memory::Ram;
 use crate::pci::Pci;
-use crate::plane::Progress;
+use crate::plane::{Activation, Progress};
 use crate::vmxnet3::plane::PlaneState;
 use spec::event::Negotiated;
 use spec::profile::Profile;
@@ -156,7 +156,7 @@ impl Saved {
                 let [a, b, c, d, e, f] = canon.activation.filters.mac;
                 return Err(field("Plane", 0, "mac", u64::from_be_bytes([0, 0, a, b, c, d, e, f])));
             }
-            plane.activation = Some(canon.activation);
+            plane.activation = Some(Activation { coalesce: plane.coalesce, ..canon.activation });
             canon.progress
         } else {
             if first.kind != kind::VECTORS || first.index != 0 {
@@ -335,9 +335,10 @@ impl<M: Ram> System<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plane::VectorProgress;
+    use crate::plane::{RxSetup, TxSetup, VectorProgress};
     use crate::vmxnet3::Plane;
     use spec::profile::Answers;
+    use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
 
     /// A device that grants more than the models do.
     static ABLE: Profile = Profile {
@@ -368,6 +369,37 @@ mod tests {
             assert_eq!(Saved::decode(&ABLE, &bytes), Ok(saved));
             assert_eq!(bytes.len() > plain.len(), (fields, capabilities) != (3, 0));
         }
+    }
+
+    #[test]
+    fn a_scheme_in_force_goes_with_the_configuration_plane_and_spaces_on_the_other_side() {
+        let mut scheme = CoalesceScheme::default();
+        scheme.set_coal_mode(coalesce::RATE);
+        scheme.set_coal_para([4000, 0, 0]);
+        let mut active = saved(3, 3, 0);
+        let tx = TxSetup { ring_pa: 0x1000, ring_size: 32, comp_pa: 0x2000, comp_size: 32, vector: 0 };
+        let rx = RxSetup { ring_pa: [0x3000, 0x4000], ring_size: [32; 2], comp_pa: 0x5000, comp_size: 64, vector: 0 };
+        let mut activation =
+            Activation { tx: vec![tx], rx: vec![rx], mtu: 1500, coalesce: scheme, ..Activation::default() };
+        activation.filters.mac = active.plane.mac;
+        active.progress = Progress::fresh(&activation, active.progress.vectors);
+        (active.plane.lifecycle, active.plane.coalesce) = (Lifecycle::Active, scheme);
+        active.plane.activation = Some(activation);
+        let bytes = bytes(&active);
+        let restored = Saved::decode(&ABLE, &bytes);
+        assert_eq!(restored.as_ref(), Ok(&active));
+        let spacing = restored.unwrap().plane.activation.unwrap().spacing(&Profile::MODERATED.moderation);
+        assert_eq!(spacing, [167; MAX_VECTORS]);
+        // The data plane's own part belongs to one that moves alone: the scheme would stand there twice.
+        let mut twice = Vec::new();
+        let mut writer = Writer::new(&mut twice, ABLE.id);
+        let mut reader = Reader::new(&bytes).unwrap();
+        while let Some(part) = reader.next_part().unwrap() {
+            writer.raw(part.kind, part.index, part.bytes);
+        }
+        writer.raw(kind::COALESCE, 0, &scheme.0);
+        writer.finish();
+        assert!(Saved::decode(&ABLE, &twice).is_err());
     }
 
     #[test]

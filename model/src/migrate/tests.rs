@@ -8,6 +8,7 @@ use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vmxnet3::Version;
 use spec::vmxnet3::command::QueueError;
+use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
 
 fn ring(most: u32) -> impl Strategy<Value = (u64, u32, RingIndex)> {
     (1..=most / 32, 0u64..1 << 40, any::<u32>(), any::<bool>()).prop_map(|(steps, base, index, generation)| {
@@ -58,6 +59,7 @@ prop_compose! {
         mtu in 60u32..=9000,
         auto_mask in any::<bool>(),
         table in proptest::option::of(vec(0u8..8, 1..=128)),
+        rate in proptest::option::of(100u32..=100_000),
     ) -> Canon {
         let mut filters = Filters { mac, multicast, rx_mode: bits[0], ..Filters::default() };
         filters.vlans[127] = bits[1];
@@ -75,6 +77,7 @@ prop_compose! {
                 tx: tx.iter().map(|t| t.0).collect(),
                 rx: rx.iter().map(|r| r.0).collect(),
                 auto_mask, mtu, filters, rss,
+                coalesce: rate.map(at_rate).unwrap_or_default(),
                 features: u64::from(bits[0]),
                 rx_data: data_rings(rx.len(), bits[1]),
                 ..Activation::default()
@@ -82,6 +85,29 @@ prop_compose! {
             progress: Progress { tx: tx.iter().map(|t| t.1).collect(), rx: rx.iter().map(|r| r.1).collect(), vectors },
         }
     }
+}
+
+/// A scheme of `rate` interrupts a second.
+fn at_rate(rate: u32) -> CoalesceScheme {
+    let mut scheme = CoalesceScheme::default();
+    scheme.set_coal_mode(coalesce::RATE);
+    scheme.set_coal_para([rate, 0, 0]);
+    scheme
+}
+
+#[test]
+fn a_scheme_is_the_last_part_where_one_is_in_force_and_within_its_bounds() {
+    let plain = bytes_of(&sample());
+    let mut canon = sample();
+    for rate in [100, 100_000] {
+        canon.activation.coalesce = at_rate(rate);
+        let bytes = bytes_of(&canon);
+        assert_eq!(Canon::decode(&bytes).unwrap().1, canon);
+        assert!(bytes.len() > plain.len());
+    }
+    canon.activation.coalesce = at_rate(99);
+    let refused = Canon::decode(&bytes_of(&canon)).unwrap_err();
+    assert_eq!(refused.to_string(), "Coalesce 0: coalMode 0x3 is out of range");
 }
 
 /// Data rings of the queues whose bit is set in `bits`.

@@ -96,9 +96,16 @@ impl Intr {
         }
     }
 
-    /// Time goes on.
-    pub fn advance(&mut self, ns: u64) {
-        self.remaining_ns = self.remaining_ns.saturating_sub(ns);
+    /// Time goes on. `stands` plants a bug: the timer of a masked block does not run.
+    pub fn advance(&mut self, ns: u64, stands: bool) {
+        if !(stands && self.mask) {
+            self.remaining_ns = self.remaining_ns.saturating_sub(ns);
+        }
+    }
+
+    /// The timer runs.
+    pub fn is_timed(&self) -> bool {
+        self.remaining_ns > 0
     }
 
     /// Nanoseconds until a held-back event is due, if one is.

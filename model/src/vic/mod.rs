@@ -302,12 +302,18 @@ impl Adapter {
 
     /// Time goes on.
     pub fn advance(&mut self, ns: u64) {
-        self.intrs.iter_mut().for_each(|intr| intr.advance(ns));
+        let stands = self.planted.is(Mutant::HwTimerStandsMasked);
+        self.intrs.iter_mut().for_each(|intr| intr.advance(ns, stands));
     }
 
     /// Nanoseconds until the next moderated interrupt is due, if one is held back.
     pub fn wait_ns(&self) -> Option<u64> {
         self.intrs.iter().filter_map(Intr::wait_ns).min()
+    }
+
+    /// Time makes a difference now, though perhaps to no event that waits yet.
+    pub fn is_timed(&self) -> bool {
+        self.intrs.iter().any(Intr::is_timed)
     }
 
     /// Events that the host's own block holds: a queue stopped by an error. Acknowledged by writing `int_credits` or

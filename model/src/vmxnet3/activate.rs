@@ -62,6 +62,8 @@ pub(super) struct Asked<'p> {
     pub shared_pa: u64,
     /// Current MAC.
     pub mac: [u8; 6],
+    /// Coalescing scheme in force: it outlives a stop.
+    pub coalesce: CoalesceScheme,
     /// The magic is looked at.
     pub magic: bool,
     /// The second block is never looked at: a planted bug.
@@ -70,7 +72,7 @@ pub(super) struct Asked<'p> {
 
 /// The configuration in the shared area, or none if any of it is not allowed.
 pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configuration> {
-    let &Asked { profile, interface, any_version, ref mtus, shared_pa, mac, magic, first_block } = asked;
+    let &Asked { profile, interface, any_version, ref mtus, shared_pa, mac, coalesce, magic, first_block } = asked;
     if shared_pa == 0 {
         return None;
     }
@@ -122,6 +124,7 @@ pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configurat
         },
         rss: rss_of(profile, features, part(&area, RSS_CONF_DESC_OFFSET)?, host),
         mod_levels: interrupts.mod_levels(),
+        coalesce,
     };
     Some(Configuration { activation, queue_desc_pa: table, event_vector: interrupts.event_intr_idx() })
 }

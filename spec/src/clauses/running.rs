@@ -2,7 +2,7 @@
 //! counters, and the sequences of commands that each driver sends.
 
 use super::Judge::Case;
-use super::Strength::{Inferred, Observed, Stated};
+use super::Strength::{Inferred, Observed, Open, Stated};
 use super::{Clause, row};
 
 /// The table.
@@ -231,6 +231,34 @@ pub const TABLE: &[Clause] = &[
         Case,
         "an interrupt comes whatever its moderation level says, before and behind UPDATE_IML",
         "vmxnet3_defs.h, UPT1_IML_NONE to UPT1_IML_ADAPTIVE",
+    ),
+    row(
+        "VMX-MOD-001",
+        Open,
+        Case,
+        "a device that moderates holds what comes within the spacing of its vector back until that is over, and tells it then; the first behind it comes at once, and so does what another vector tells",
+        "upt1_defs.h, UPT1_IML_NONE to UPT1_IML_ADAPTIVE, which name no time; linux vnic_intr.h, coalescing_type; Profile, Moderation",
+    ),
+    row(
+        "VMX-MOD-002",
+        Stated,
+        Case,
+        "moderation delays no interrupt of an unmasked vector for ever, nor longer than the device says, whatever is masked, asked or activated meanwhile",
+        "linux vmxnet3_drv.c, vmxnet3_poll, which waits for the interrupt without a timer of its own; Profile, Moderation",
+    ),
+    row(
+        "VMX-MOD-003",
+        Open,
+        Case,
+        "from SET_COALESCE on a scheme takes the place of the levels of a device that moderates, and at a rate no more interrupts come in a second than it says; disabled, it leaves the levels in force",
+        "linux vmxnet3_ethtool.c, vmxnet3_set_coalesce; vmxnet3_defs.h, enum Vmxnet3_CoalesceMode; Profile, Moderation",
+    ),
+    row(
+        "VMX-MOD-004",
+        Open,
+        Case,
+        "a device that moderates does so by the levels that ACTIVATE_DEV or UPDATE_IML read last; neither an activation nor RESET_DEV leaves a spacing that has begun",
+        "upt1_defs.h, UPT1_IML_NONE to UPT1_IML_ADAPTIVE; linux vmxnet3_drv.c, vmxnet3_activate_dev; Profile, Moderation",
     ),
     row(
         "VMX-REG-015",

@@ -70,6 +70,13 @@ pub const TABLE: &[Clause] = &[
         "spec correspond.rs; linux vmxnet3_drv.c, vmxnet3_poll_rx_only",
     ),
     row(
+        "SWI-MOD-001",
+        Inferred,
+        Case,
+        "levels and the scheme in force space interrupts on either side alike; what is left of a spacing does not move: a cause that it held back is told at once behind the switch",
+        "spec correspond.rs, timer setting and timer phase; Profile, Moderation",
+    ),
+    row(
         "SWI-ISO-001",
         Inferred,
         Monitor,

@@ -1,4 +1,4 @@
-//! Courses drawn by the seed: version, offloads, tunnels, hashes, merging, data rings, queues, interrupts.
+//! Courses drawn by the seed: version, offloads, tunnels, hashes, merging, data rings, queues, interrupts, and whether these are spaced.
 
 use super::Course;
 use crate::case::{newest, with_line};
@@ -16,7 +16,11 @@ const DATA_RINGS_SINCE: u8 = 3;
 /// One course for each group of versions, as `seed` has it, and one on the line: each leaves `base` in what is drawn.
 pub(super) fn courses(profile: &'static Profile, base: &DriverConfig, seed: u64) -> Vec<Course> {
     let mut dice = Dice::new(seed ^ 0xd1ce);
-    let mut drawn = |name, versions| draw(name, newest(profile), base, versions, &mut dice);
+    let mut spaced = Dice::new(seed ^ 0x71c5);
+    let mut drawn = |name, versions| {
+        let profile = if spaced.once_in(2) { &Profile::MODERATED } else { profile };
+        draw(name, newest(profile), base, versions, &mut dice)
+    };
     let mut all = vec![
         drawn("drawn from versions 1 to 3", 1..=3),
         drawn("drawn from versions 4 to 6", 4..=6),

@@ -82,8 +82,8 @@ impl Inside {
         })
     }
 
-    /// Lets everything happen, and takes every message for the guest, until nothing is left to happen.
-    fn settle(&mut self) {
+    /// Lets everything happen that waits for no time, and takes every message for the guest, until nothing is left to happen.
+    fn work(&mut self) -> bool {
         for _ in 0..ROUNDS {
             let mut busy = self.call(&Call::Run { budget: BURST }) == Answer::Value(1);
             if !self.machine.system.vcpus_run() || self.machine.system.switching() {
@@ -96,11 +96,36 @@ impl Inside {
                 busy = true;
             }
             if !busy {
-                self.call(&Call::Idle);
-                return;
+                return true;
             }
         }
         self.stuck.get_or_insert("the machine never came to rest");
+        false
+    }
+
+    /// The same, and lets time go on where something waits for it.
+    fn settle(&mut self) {
+        for _ in 0..ROUNDS {
+            if !self.work() {
+                return;
+            }
+            let Some(ns) = self.machine.system.wait_ns() else {
+                self.call(&Call::Idle);
+                return;
+            };
+            self.call(&Call::Advance { ns });
+        }
+        self.stuck.get_or_insert("something waited for time without an end");
+    }
+
+    /// Lets `ns` go on, in which everything happens that can.
+    fn pass(&mut self, ns: u64) {
+        let mut left = ns;
+        while self.work() && left > 0 {
+            let step = self.machine.system.wait_ns().map_or(left, |wait| wait.clamp(1, left));
+            self.call(&Call::Advance { ns: step });
+            left -= step;
+        }
     }
 }
 
@@ -197,6 +222,17 @@ impl<'d> Foreign<'d> {
     fn settle(&mut self) {
         let mut news = Vec::new();
         self.tell(|dut| dut.settle(&mut news));
+        self.news(news, &Call::Run { budget: 0 });
+    }
+
+    fn pass(&mut self, ns: u64) {
+        let mut news = Vec::new();
+        self.tell(|dut| dut.advance(ns, &mut news));
+        self.news(news, &Call::Advance { ns });
+    }
+
+    /// What it did, by `call`.
+    fn news(&mut self, news: Vec<dut::Seen>, call: &Call<'_>) {
         if let Some(tape) = &self.tape {
             for seen in &news {
                 tape.effect(match seen {
@@ -206,7 +242,7 @@ impl<'d> Foreign<'d> {
                 });
             }
         }
-        self.heard(&Call::Run { budget: 0 }, Answer::Done);
+        self.heard(call, Answer::Done);
         self.seen.extend(news.into_iter().map(|seen| match seen {
             dut::Seen::Sent(frame) => Seen::Sent(0, frame),
             dut::Seen::Vector(vector) => Seen::Vector(vector),
@@ -389,6 +425,14 @@ impl Device<'_> {
         match self {
             Self::Ours(inside) => inside.settle(),
             Self::Theirs(foreign) => foreign.settle(),
+        }
+    }
+
+    /// Lets `ns` nanoseconds go on, in which everything happens that can; with 0 what waits for no time.
+    pub fn pass(&mut self, ns: u64) {
+        match self {
+            Self::Ours(inside) => inside.pass(ns),
+            Self::Theirs(foreign) => foreign.pass(ns),
         }
     }
 

@@ -74,6 +74,9 @@ impl Dut for Lent<'_, '_> {
     fn settle(&mut self, seen: &mut Vec<Seen>) -> Result<(), Trouble> {
         self.0.device.borrow_mut().settle(seen)
     }
+    fn advance(&mut self, ns: u64, seen: &mut Vec<Seen>) -> Result<(), Trouble> {
+        self.0.device.borrow_mut().advance(ns, seen)
+    }
     fn link(&mut self, up: bool) -> Result<(), Trouble> {
         self.0.device.borrow_mut().link(up)
     }

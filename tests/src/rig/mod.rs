@@ -287,9 +287,14 @@ impl<'d> Bench<'d> {
         self.device.wrote()
     }
 
-    /// Lets everything happen that can.
+    /// Lets everything happen that can, however long it takes.
     pub fn settle(&mut self) {
         self.device.settle();
+    }
+
+    /// Lets `ns` nanoseconds go on, in which everything happens that can; with 0 what waits for no time.
+    pub fn pass(&mut self, ns: u64) {
+        self.device.pass(ns);
     }
 
     /// A bus reset, and what the guest's kernel sets up behind it.

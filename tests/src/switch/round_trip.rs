@@ -14,6 +14,7 @@ use spec::layout::Bytes;
 use spec::position::RingIndex;
 use spec::profile::Profile;
 use spec::vmxnet3::command::{QueueError, feature, rx_mode};
+use spec::vmxnet3::shared::coalesce;
 use spec::vmxnet3::{CELL_BYTES, RxDesc, RxStats, TxDesc, TxStats};
 
 pub(crate) const CASES: &[Case] =
@@ -103,6 +104,10 @@ impl Maker<'_> {
         activation.features = (feature::RXCSUM * self.dice.below(2)) | (feature::RXVLAN * self.dice.below(2));
         activation.auto_mask = self.dice.once_in(2);
         activation.mtu = 1500;
+        if self.dice.once_in(2) {
+            activation.coalesce.set_coal_mode(coalesce::RATE);
+            activation.coalesce.set_coal_para([100 + self.dice.below(99_901) as u32, 0, 0]);
+        }
         activation.rss = self.dice.once_in(2).then(|| Rss {
             hash_type: 0xf,
             key: [self.dice.below(256) as u8; 40],
@@ -198,7 +203,7 @@ fn rows(check: &mut Check, before: &Canon, after: &Canon, hidden: bool) {
     let rx = || old.rx.iter().zip(&new.rx);
     for row in TABLE {
         let (holds, claim) = match (row.class, row.software) {
-            (Class::Plain, "ring addresses, sizes, intrIdx, autoMask, modLevels") => {
+            (Class::Plain, "ring addresses, sizes, intrIdx, autoMask, modLevels, coalescing scheme") => {
                 (before.activation == after.activation, "what was configured is equal")
             }
             (Class::Plain, "next index") => (

@@ -18,6 +18,7 @@ mod lifecycle;
 mod limits;
 mod literal;
 mod lro;
+mod moderation;
 mod offered;
 mod offloads;
 mod packets;
@@ -76,6 +77,7 @@ pub(crate) const CASES: &[&[Case]] = &[
     lro::BY_VERSION,
     interrupts::CASES,
     vectors::CASES,
+    moderation::CASES,
     drivers::CASES,
     drivers::BY_VERSION,
     hostile::CASES,

@@ -62,7 +62,7 @@ fn receive(bench: &mut Bench) {
 }
 
 /// Unmasks vector 0 for good, whatever cause it remembers, and forgets what came of it.
-fn open(bench: &mut Bench) {
+pub(super) fn open(bench: &mut Bench) {
     for _ in 0..2 {
         bench.unmask(0);
         bench.settle();
@@ -394,7 +394,7 @@ fn completion_first(check: &mut Check) {
 }
 
 /// Sets every level of moderation in the shared area.
-fn set_levels(bench: &mut Bench, level: u8) {
+pub(super) fn set_levels(bench: &mut Bench, level: u8) {
     let pa = bench.layout.shared + INTR_CONF_OFFSET;
     let mut conf: IntrConf = bench.get(pa);
     conf.set_mod_levels([level; 25]);

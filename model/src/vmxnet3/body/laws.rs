@@ -6,6 +6,7 @@ use crate::plane::{Rss, RxDataRing};
 use crate::vmxnet3::testing::{DATA_RING, Guest, MAC, PEER, tcp4};
 use proptest::prelude::*;
 use spec::frame::generated;
+use spec::vmxnet3::shared::CoalesceScheme;
 
 fn frame(id: u64, len: usize) -> Vec<u8> {
     generated(MAC, PEER, 1, id, len)
@@ -22,6 +23,8 @@ enum Op {
     Busy(bool),
     Link(bool),
     Icr,
+    Advance(u32),
+    Moderate { level: u8, rate: u32 },
     Request(u8),
     Cut(bool),
     Run(u8),
@@ -41,6 +44,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Busy),
         1 => any::<bool>().prop_map(Op::Link),
         1 => Just(Op::Icr),
+        2 => (0u32..100_000).prop_map(Op::Advance),
+        1 => (any::<u8>(), 100u32..=100_000).prop_map(|(level, rate)| Op::Moderate { level, rate }),
         1 => any::<u8>().prop_map(Op::Request),
         1 => any::<bool>().prop_map(Op::Cut),
         4 => any::<u8>().prop_map(Op::Run),
@@ -91,6 +96,13 @@ fn apply(op: &Op, guest: &mut Guest, body: &mut Body) {
         }
         Op::Link(up) => body.set_link(*up),
         Op::Icr => drop(body.read_icr(&mut guest.host)),
+        Op::Advance(ns) => body.advance(u64::from(*ns)),
+        Op::Moderate { level, rate } => {
+            let mut scheme = CoalesceScheme::default();
+            scheme.set_coal_mode(u32::from(*level) % 4);
+            scheme.set_coal_para([*rate, 0, 0]);
+            body.serve(Request::Moderation { levels: Box::new([*level; MAX_VECTORS]), scheme }, &mut guest.host);
+        }
         Op::Request(number) => {
             let request = match number % 16 {
                 0 => Request::Stop,
@@ -125,6 +137,7 @@ fn start(profile: &'static Profile, intx: bool, features: u64, entry_bytes: u16)
     }
     guest.activation.intx = intx;
     guest.activation.features = features;
+    guest.activation.mod_levels = core::array::from_fn(|vector| (vector % 9) as u8);
     guest.activation.rss = Some(Rss { hash_type: 0xf, key: [7; 40], table: vec![0, 3] });
     let mut body = Body::new(profile);
     body.serve(Request::Start(Box::new(guest.activation.clone())), &mut guest.host);
@@ -167,6 +180,23 @@ proptest! {
             prop_assert!(taken == u32::from(*budget) || units.is_empty());
             prop_assert_eq!(&body, &stepped);
             prop_assert_eq!(&guest, &stepped_guest);
+        }
+    }
+
+    /// Nothing that is unmasked waits longer than the device says: behind that much time, and whatever it lets go, nothing waits for time.
+    #[test]
+    fn no_interrupt_waits_longer_than_the_device_says(
+        profile in profile(), intx: bool, ops in prop::collection::vec(op(), 1..60)
+    ) {
+        let (mut guest, mut body) = start(profile, intx, 0xf, 0);
+        for op in &ops {
+            apply(op, &mut guest, &mut body);
+            body.run(&mut guest.host, 20_000);
+            prop_assert!(body.wait_ns().unwrap_or(0) <= profile.moderation.longest_ns());
+            prop_assert!(body.is_timed() || body.wait_ns().is_none());
+            let mut later = body.clone();
+            later.advance(profile.moderation.longest_ns());
+            prop_assert!(!later.is_timed() && later.wait_ns().is_none());
         }
     }
 

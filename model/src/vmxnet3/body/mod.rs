@@ -8,6 +8,7 @@
 //! Not modelled: timestamps, RXPROD (software tells the guest not to write it).
 
 mod rx;
+mod spacing;
 mod tx;
 mod vectors;
 
@@ -169,7 +170,26 @@ impl Body {
         self.vectors.auto_mask = activation.auto_mask;
         self.vectors.count = self.profile.width(activation.interface.version).vectors;
         self.vectors.intx = activation.intx;
+        if !self.planted.is(Mutant::SwSpacingOutlivesStop) {
+            self.vectors.spacing.open();
+        }
+        self.vectors.spacing.set(activation.spacing(&self.profile.moderation));
         self.activation = Some(activation);
+    }
+
+    /// Time goes on.
+    pub fn advance(&mut self, ns: u64) {
+        self.vectors.advance(ns, self.planted);
+    }
+
+    /// Nanoseconds until an interrupt is due that its vector's spacing holds back, if one is held back.
+    pub fn wait_ns(&self) -> Option<u64> {
+        self.activation.as_ref().and_then(|_| self.vectors.wait_ns())
+    }
+
+    /// Time makes a difference now, though perhaps to nothing that waits yet.
+    pub fn is_timed(&self) -> bool {
+        self.vectors.spacing.closed() != 0
     }
 
     /// Plants a bug.
@@ -223,6 +243,12 @@ impl Body {
                 let stale = self.planted.is(Mutant::SwRssFieldsStale);
                 if let Some(activation) = self.activation.as_mut().filter(|_| !stale) {
                     activation.interface.rss_fields = fields;
+                }
+            }
+            Request::Moderation { levels, scheme } => {
+                if let Some(activation) = &mut self.activation {
+                    (activation.mod_levels, activation.coalesce) = (*levels, scheme);
+                    self.vectors.spacing.set(activation.spacing(&self.profile.moderation));
                 }
             }
             Request::Counters => {

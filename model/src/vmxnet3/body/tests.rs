@@ -637,3 +637,29 @@ fn bugs_planted_elsewhere_do_not_touch_the_body() {
     // This traffic is able to tell: many a bug of the body itself shows in it.
     assert!(own.iter().filter(|row| differs(row)).count() >= 10);
 }
+
+#[test]
+fn a_cause_within_the_spacing_of_its_vector_waits_until_it_is_over() {
+    let mut rig = Rig::with(&Profile::MODERATED, |activation| {
+        activation.auto_mask = false;
+        activation.mod_levels[1] = 1;
+    });
+    let raises = |rig: &Rig| rig.guest.host.vectors.len();
+    for quiet in [12_000, 20_000, u64::MAX] {
+        let before = raises(&rig);
+        for vector in [1, 1, 2, 2] {
+            rig.body.serve(Request::Raise(vector), &mut rig.guest.host);
+            rig.settle();
+        }
+        assert_eq!((raises(&rig) - before, rig.body.wait_ns()), (3, Some(12_000)), "vector 2 has no level");
+        rig.body.advance(11_999);
+        rig.settle();
+        assert_eq!((raises(&rig) - before, rig.body.wait_ns()), (3, Some(1)));
+        rig.body.advance(1);
+        rig.settle();
+        assert_eq!((raises(&rig) - before, rig.body.wait_ns()), (4, None));
+        assert!(rig.body.is_timed(), "though nothing waits");
+        rig.body.advance(quiet);
+        assert!(!rig.body.is_timed());
+    }
+}

@@ -1,8 +1,10 @@
-//! Masks and causes of the vectors, and the INTx line.
+//! Masks and causes of the vectors, and the INTx line. A cause that comes too soon behind an interrupt of its vector waits, see
+//! [`Spacing`]; it stays a cause meanwhile, whatever becomes of the mask.
 //!
 //! Source: vmxnet3_defs.h, VMXNET3_REG_IMR and _ICR; linux vmxnet3_drv.c, vmxnet3_poll_rx_only, for why a masked vector must
 //! remember its cause.
 
+use super::spacing::Spacing;
 use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
 use crate::plane::VectorProgress;
@@ -29,6 +31,8 @@ pub(super) struct Vectors {
     pub intx: bool,
     /// Vectors that exist for the version in force.
     pub count: u8,
+    /// Least spacing between interrupts of each.
+    pub spacing: Spacing,
 }
 
 impl Vectors {
@@ -53,15 +57,32 @@ impl Vectors {
         }
     }
 
-    /// The vectors that can fire now.
+    /// The vectors with something to tell.
     #[inline]
-    pub fn due(&self) -> u128 {
+    fn wanted(&self) -> u128 {
         let possible = match (self.intx, self.asserted) {
             (false, _) => (1 << self.count) - 1,
             (true, false) => 1,
             (true, true) => 0,
         };
         self.pending & !self.masked & possible
+    }
+
+    /// The vectors that can fire now.
+    #[inline]
+    pub fn due(&self) -> u128 {
+        self.wanted() & !self.spacing.closed()
+    }
+
+    /// Nanoseconds until the first vector can fire that only time keeps from it.
+    pub fn wait_ns(&self) -> Option<u64> {
+        self.spacing.wait_ns(self.wanted())
+    }
+
+    /// Time goes on, masked or not.
+    pub fn advance(&mut self, ns: u64, planted: Planted) {
+        let stands = if planted.is(Mutant::SwSpacingStandsMasked) { self.masked } else { 0 };
+        self.spacing.advance(!stands, ns);
     }
 
     /// IMR of a vector; one that does not exist reads 0.
@@ -75,6 +96,7 @@ impl Vectors {
         let spared = profile.has(Deviation::UnmaskForgetsAutoMask) && self.unmasked & bit != 0;
         self.unmasked &= !bit;
         self.pending &= !bit;
+        self.spacing.fired(vector);
         if self.intx {
             // It is masked when ICR is read.
             self.asserted = true;
@@ -93,6 +115,9 @@ impl Vectors {
             return;
         }
         let bit = 1u128 << vector;
+        if planted.is(Mutant::SwUnmaskHurries) && !masked {
+            self.spacing.advance(bit, u64::MAX);
+        }
         if self.masked & self.pending & bit != 0 && !masked {
             if planted.is(Mutant::SwUnmaskSilent) {
                 self.pending &= !bit;
@@ -125,6 +150,7 @@ impl Vectors {
         self.unmasked = 0;
         self.masked = ALL;
         self.pending = 0;
+        self.spacing.open();
     }
 
     /// Masks and causes; an interrupt on the line that was not acknowledged is a cause again.

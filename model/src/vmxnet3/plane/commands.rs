@@ -57,8 +57,10 @@ impl Plane {
                 // What is out of bounds leaves the scheme as it was.
                 let bounded = !self.planted.is(Mutant::PlaneCoalesceUnbounded);
                 let scheme = activate::coalesce(self.state.shared_pa, host);
-                self.state.coalesce =
-                    scheme.filter(|scheme| !bounded || scheme.is_valid()).unwrap_or(self.state.coalesce);
+                let scheme = scheme.filter(|scheme| !bounded || scheme.is_valid()).unwrap_or(self.state.coalesce);
+                self.state.coalesce = scheme;
+                let request = self.moderate(|activation| activation.coalesce = scheme)?;
+                return self.ask(Pending::Command(command), request);
             }
             Command::GetCoalesce if self.is_active() => {
                 if let Some(pa) = activate::coalesce_pa(self.state.shared_pa, host) {
@@ -106,6 +108,7 @@ impl Plane {
             mtus: self.profile.limits.mtus(if any_mtu { u8::MAX } else { self.state.version }),
             shared_pa: self.state.shared_pa,
             mac: self.state.mac,
+            coalesce: self.state.coalesce,
             magic: !self.planted.is(Mutant::PlaneMagicIgnored),
             first_block: self.planted.is(Mutant::PlaneFirstBlock),
         };
@@ -142,12 +145,23 @@ impl Plane {
                 return Some(Request::Rss(Some(Box::new(rss.clone()))));
             }
             _ => {
-                // UPDATE_IML: a data plane may ignore moderation, so nobody is told.
-                activation.mod_levels =
-                    activate::mod_levels(shared_pa, activation.is_extended() && !levels_first, host)?;
-                return None;
+                let extended = activation.is_extended() && !levels_first;
+                let levels = activate::mod_levels(shared_pa, extended, host)?;
+                return self.moderate(|activation| activation.mod_levels = levels);
             }
         }
         Some(Request::Filters(Box::new(activation.filters.clone())))
+    }
+
+    /// Another moderation: the data plane is told where interrupts are spaced otherwise then, which on most devices they never are.
+    fn moderate(&mut self, change: impl FnOnce(&mut Activation)) -> Option<Request> {
+        let moderation = &self.profile.moderation;
+        let activation = self.state.activation.as_mut()?;
+        let before = activation.spacing(moderation);
+        change(activation);
+        if activation.spacing(moderation) == before || self.planted.is(Mutant::PlaneModerationUntold) {
+            return None;
+        }
+        Some(Request::Moderation { levels: Box::new(activation.mod_levels), scheme: activation.coalesce })
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! Sources: vmxnet3_defs.h, VMXNET3_REG_* and VMXNET3_CMD_*; linux vmxnet3_drv.c for what must be done when a write returns.
 //! What the data path does not do is declined as the interface has it: by [`Answers`](spec::profile::Answers) of the profile. Not modelled:
-//! wake-up filters, the plug-in block, packet steering. A coalescing scheme is kept and told, and nothing is delayed by it.
+//! wake-up filters, the plug-in block, packet steering. Moderation levels and coalescing schemes are kept here and told to the data
+//! plane, which delays by them what [`Moderation`](spec::profile::Moderation) of the profile says.
 
 mod commands;
 mod told;

@@ -615,11 +615,14 @@ proptest! {
                 let reply = body.serve(request, &mut rig.host);
                 rig.plane.finish(reply, &mut rig.host);
             }
-            // Moderation levels stay with the plane: UPDATE_IML asks nothing of the body.
-            let levels = rig.plane.activation().map(|activation| activation.mod_levels);
-            let worked_from = body.activation().cloned().zip(levels);
-            let worked_from = worked_from.map(|(activation, mod_levels)| Activation { mod_levels, ..activation });
-            prop_assert_eq!(rig.plane.activation(), worked_from.as_ref());
+            // Moderation stays with the plane where it makes no difference.
+            if let (Some(plane), Some(body)) = (rig.plane.activation(), body.activation()) {
+                let spacing = |activation: &Activation| activation.spacing(&profile.moderation);
+                prop_assert_eq!(spacing(plane), spacing(body));
+                prop_assert_eq!(plane.coalesce, rig.plane.state().coalesce);
+                let Activation { mod_levels, coalesce, .. } = *plane;
+                prop_assert_eq!(plane, &Activation { mod_levels, coalesce, ..body.clone() });
+            }
             prop_assert_eq!(rig.plane.is_active(), body.activation().is_some());
             rig.plane.read(reg, 0, &mut rig.host);
             if let Some(request) = rig.plane.event(ecr::DIC, &mut rig.host) {
