@@ -41,6 +41,23 @@ pub fn machine(queues: u8, auto_mask: bool) -> (Rig, Judges) {
     (rig, judges)
 }
 
+/// The same with interrupts that are spaced: rings as small as that device takes them.
+pub fn spaced_machine(auto_mask: bool) -> (Rig, Judges) {
+    let config = DriverConfig {
+        ring_align: 512,
+        tx_ring: 32,
+        tx_comp: 32,
+        rx_ring: [32, 32],
+        rx_comp: 64,
+        mod_level: 7,
+        ..config(1, auto_mask)
+    };
+    let mut rig = Rig::new(&Profile::MODERATED, config, BYTES, 5).expect("the driver fits");
+    let mut judges = Judges::snoop();
+    assert!(rig.bring_up(&mut judges));
+    (rig, judges)
+}
+
 fn body() -> impl Strategy<Value = Body> {
     prop_oneof![4 => Just(Body::Raw), 1 => Just(Body::Udp4), 1 => Just(Body::Tcp4), 1 => Just(Body::Tcp6)]
 }

@@ -1,9 +1,10 @@
 //! The cut at every possible step: the machine is cloned, switched and run to idle, from wherever it is.
 
-use crate::course::{check, machine, script};
+use crate::course::{check, machine, script, spaced_machine};
 use model::guest::script::{Op, print};
 use model::machine::{Mode, ROUNDS, Rig};
 use model::migrate::{Direction, Outcome, Plan, Policy, Reason, TxMode};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use spec::event::Tap;
 use spec::frame::Dice;
@@ -102,6 +103,20 @@ proptest! {
     fn leaving_at_any_step_loses_nothing(ops in script(1, 12), auto_mask in any::<bool>()) {
         let (mut rig, mut judges) = machine(1, auto_mask);
         into_hardware(&mut rig, &mut judges);
+        prop_assert!(run_and_cut(&mut rig, &mut judges, &ops)? > 0);
+    }
+
+    /// The same, both ways, of a device that spaces its interrupts, while time goes on: none that is held back is lost.
+    #[test]
+    fn a_spacing_is_cut_at_any_step(
+        ops in script(1, 12), auto_mask in any::<bool>(), hardware in any::<bool>(), ticks in vec(0u64..90_000, 1..4)
+    ) {
+        let (mut rig, mut judges) = spaced_machine(auto_mask);
+        if hardware {
+            into_hardware(&mut rig, &mut judges);
+        }
+        let times = ticks.into_iter().cycle().map(|ns| Op::Advance { ns });
+        let ops: Vec<_> = ops.into_iter().zip(times).flat_map(|(op, time)| [op, time]).collect();
         prop_assert!(run_and_cut(&mut rig, &mut judges, &ops)? > 0);
     }
 
