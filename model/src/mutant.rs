@@ -85,6 +85,8 @@ mutants! {
     SwSpacingOutlivesStop = "sw-spacing-outlives-stop", Software / Interrupts, "VMX-MOD-004";
     /// A cause of a vector past the 32nd is forgotten.
     SwVectorBeyond32 = "sw-vector-beyond-32", Software / Interrupts, "VMX-V6-010";
+    /// With MSI the message tells of every cause, whichever vector it names.
+    SwMsiTellsAll = "sw-msi-tells-all", Software / Interrupts, "VMX-PCI-004";
     /// The upper half of a register's stride is the register.
     PlaneStrideAliases = "plane-stride-aliases", Plane / Commands, "VMX-REG-001";
     /// RESET_DEV forgets the version.
@@ -251,6 +253,8 @@ mutants! {
     MoveLaterMasksLost = "move-later-masks-lost", Move / Moves, "SWI-WID-002";
     /// A guest enters hardware that uses vectors which the adapter has not.
     MoveVectorsUnasked = "move-vectors-unasked", Move / Moves, "SWI-WID-001";
+    /// A guest on MSI enters hardware.
+    MoveMsiUnasked = "move-msi-unasked", Move / Moves, "SWI-INT-001";
     /// Filters are not issued again to the adapter.
     MoveFiltersLost = "move-filters-lost", Move / Moves, "SWI-CFG-001";
     /// Hardware counters are not added on leaving.

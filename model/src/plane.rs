@@ -5,6 +5,7 @@
 
 use spec::position::RingIndex;
 use spec::profile::Moderation;
+pub use spec::vmxnet3::Interrupts;
 use spec::vmxnet3::command::QueueError;
 use spec::vmxnet3::shared::CoalesceScheme;
 use spec::vmxnet3::{MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, RssFields, RxStats, TxStats, Version};
@@ -109,8 +110,8 @@ pub struct Activation {
     pub rx_data: Vec<RxDataRing>,
     /// A vector masks itself when it fires.
     pub auto_mask: bool,
-    /// Interrupts use the INTx line; only vector 0 exists then.
-    pub intx: bool,
+    /// How interrupts reach the guest; while it is not by MSI-X only vector 0 exists.
+    pub interrupts: Interrupts,
     /// L3 MTU, bytes.
     pub mtu: u32,
     /// Most buffers of a received packet; 0 is no limit.
@@ -135,7 +136,7 @@ impl Default for Activation {
             rx: Vec::new(),
             rx_data: Vec::new(),
             auto_mask: false,
-            intx: false,
+            interrupts: Interrupts::MsiX,
             mtu: 0,
             max_rx_sg: 0,
             features: 0,

@@ -1,6 +1,6 @@
 //! Everything observable is an event: stimuli go into a system, effects come out. Same stimuli, same effects.
 
-use crate::vmxnet3::RssFields;
+use crate::vmxnet3::{Interrupts, RssFields};
 
 /// A base address register of the guest's function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,6 +60,12 @@ pub enum Stimulus<'a> {
     Step {
         /// Name of the part.
         name: &'static str,
+    },
+    /// Interrupts are of this kind from the next ACTIVATE_DEV on; told before the register write that finds them changed, and where a
+    /// state from elsewhere says so. After a function reset they are MSI-X until told.
+    Interrupts {
+        /// The kind.
+        kind: Interrupts,
     },
     /// The function was reset.
     FunctionReset,

@@ -1,8 +1,8 @@
-//! What of a profile a guest is offered: interface versions, queue pairs, MSI-X or INTx. Each choice is a profile of its own with a
+//! What of a profile a guest is offered: interface versions, queue pairs, MSI-X, MSI or INTx. Each choice is a profile of its own with a
 //! number and a name, so that saved states and traces find it again.
 
 use super::Profile;
-use crate::vmxnet3::TUNNELS_UNASKED;
+use crate::vmxnet3::{Interrupts, TUNNELS_UNASKED};
 
 /// What of a profile a guest is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,8 +12,8 @@ pub struct Offer {
     /// Most TX and most RX queues, 1 to 8; 8 stands for as many as the device and the version have, which is more from version 6 on.
     /// No driver below version 6 can be told: ACTIVATE_DEV refuses one that sets up more.
     pub queues: u8,
-    /// The function has an MSI-X capability.
-    pub msix: bool,
+    /// The best kind of interrupts: MSI-X, with MSI and the line behind it, MSI, with the line behind it, or the line alone.
+    pub interrupts: Interrupts,
 }
 
 impl Offer {
@@ -43,40 +43,53 @@ impl Offer {
         self.version >= 1 && self.version <= Self::NEWEST && self.queues >= 1 && self.queues <= Self::MOST_QUEUES
     }
 
-    /// This offer with what `word` of a profile's name says: `v3`, `q2`, `intx`, `msix`.
+    /// This offer with what `word` of a profile's name says: `v3`, `q2`, `intx`, `msi`, `msix`.
     pub(super) fn told(self, word: &str) -> Option<Self> {
         let number = |rest: &str| rest.parse().ok();
-        match word {
-            "msix" => Some(Self { msix: true, ..self }),
-            "intx" => Some(Self { msix: false, ..self }),
-            _ => match word.split_at_checked(1)? {
-                ("v", rest) => Some(Self { version: number(rest)?, ..self }),
-                ("q", rest) => Some(Self { queues: number(rest)?, ..self }),
-                _ => None,
-            },
+        if let Some(interrupts) = Interrupts::ALL.into_iter().find(|kind| kind.word() == word) {
+            return Some(Self { interrupts, ..self });
+        }
+        match word.split_at_checked(1)? {
+            ("v", rest) => Some(Self { version: number(rest)?, ..self }),
+            ("q", rest) => Some(Self { queues: number(rest)?, ..self }),
+            _ => None,
         }
     }
 
     const fn equals(self, other: Self) -> bool {
-        self.version == other.version && self.queues == other.queues && self.msix == other.msix
+        self.version == other.version && self.queues == other.queues && self.interrupts as u8 == other.interrupts as u8
     }
 
     /// Place in a row of the table.
     const fn place(self) -> usize {
-        ((self.version as usize - 1) * Self::MOST_QUEUES as usize + self.queues as usize - 1) * 2 + !self.msix as usize
+        let pairs = (self.version as usize - 1) * Self::MOST_QUEUES as usize + self.queues as usize - 1;
+        match self.interrupts {
+            Interrupts::MsiX => pairs * 2,
+            Interrupts::Line => pairs * 2 + 1,
+            // Behind the others: numbers that were given out stay.
+            Interrupts::Msi => PAIRS_TWICE + pairs,
+        }
     }
 
     const fn at(place: usize) -> Self {
-        let pairs = place / 2;
+        let (pairs, interrupts) = match place {
+            PAIRS_TWICE.. => (place - PAIRS_TWICE, Interrupts::Msi),
+            _ if place.is_multiple_of(2) => (place / 2, Interrupts::MsiX),
+            _ => (place / 2, Interrupts::Line),
+        };
         let queues = Self::MOST_QUEUES as usize;
-        Self { version: (pairs / queues) as u8 + 1, queues: (pairs % queues) as u8 + 1, msix: place.is_multiple_of(2) }
+        Self { version: (pairs / queues) as u8 + 1, queues: (pairs % queues) as u8 + 1, interrupts }
     }
 }
 
 /// The bits of versions 4 to 6 in VRRS.
 const UNASKED: u32 = (1 << *TUNNELS_UNASKED.end()) - (1 << (*TUNNELS_UNASKED.start() - 1));
+/// Versions and numbers of queues there are, of each kind of interrupts.
+const PAIRS: usize = Offer::NEWEST as usize * Offer::MOST_QUEUES as usize;
+/// Where offers of MSI begin in the table.
+const PAIRS_TWICE: usize = PAIRS * 2;
 /// Offers there are.
-const CHOICES: usize = Offer::NEWEST as usize * Offer::MOST_QUEUES as usize * 2;
+const CHOICES: usize = PAIRS * 3;
 /// Profiles that offers are made of: [`Profile::ALL`].
 const BASES: [Profile; 6] =
     [Profile::REFERENCE, Profile::QEMU_11_1, Profile::SMALL, Profile::LARGE_BAR, Profile::MODERATED, Profile::QEMU_7_2];
@@ -110,8 +123,8 @@ impl Name {
         if offer.queues != own.queues {
             name = name.with(&[b'+', b'q', b'0' + offer.queues]);
         }
-        if offer.msix != own.msix {
-            name = name.with(if offer.msix { b"+msix" } else { b"+intx" });
+        if offer.interrupts as u8 != own.interrupts as u8 {
+            name = name.with(b"+").with(offer.interrupts.word().as_bytes());
         }
         name
     }
@@ -166,7 +179,11 @@ pub(super) fn derived() -> impl Iterator<Item = &'static Profile> {
 impl Profile {
     /// What it offers.
     pub const fn offer(&self) -> Offer {
-        Offer { version: (32 - self.versions.leading_zeros()) as u8, queues: self.queue_pairs, msix: self.msix }
+        Offer {
+            version: (32 - self.versions.leading_zeros()) as u8,
+            queues: self.queue_pairs,
+            interrupts: self.interrupts,
+        }
     }
 
     /// The same device with another offer, number and name unchanged: two devices of one number are not told apart in what is
@@ -175,7 +192,7 @@ impl Profile {
     pub const fn with_offer(mut self, offer: Offer) -> Self {
         self.versions = offer.versions(self.answers.tunnels);
         self.queue_pairs = offer.queues;
-        self.msix = offer.msix;
+        self.interrupts = offer.interrupts;
         self
     }
 
@@ -222,15 +239,18 @@ mod tests {
                 assert_eq!(profile.offering(base.offer()), Some(*base), "and back");
             }
         }
-        let named = Profile::REFERENCE.offering(Offer { version: 3, queues: 2, msix: false });
+        let named = Profile::REFERENCE.offering(Offer { version: 3, queues: 2, interrupts: Interrupts::Line });
         assert_eq!(named.map(|profile| profile.name), Some("reference+v3+q2+intx"));
     }
 
     #[test]
     fn numbers_that_were_given_out_stay() {
         let own = Profile::REFERENCE.offer();
-        for (version, queues, msix, id) in [(2, 8, true, 0x1f01), (3, 8, true, 0x2f01), (3, 2, false, 0x2401)] {
-            let profile = Profile::REFERENCE.offering(Offer { version, queues, msix }).expect("valid");
+        use Interrupts::{Line, Msi, MsiX};
+        for (version, queues, interrupts, id) in
+            [(2, 8, MsiX, 0x1f01), (3, 8, MsiX, 0x2f01), (3, 2, Line, 0x2401), (1, 8, Msi, 0x9801), (9, 8, Msi, 0xd801)]
+        {
+            let profile = Profile::REFERENCE.offering(Offer { version, queues, interrupts }).expect("valid");
             assert_eq!(profile.id, id, "{}", profile.name);
         }
         let newest = Profile::REFERENCE.offering(Offer { version: 9, ..own }).expect("valid");

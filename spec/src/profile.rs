@@ -10,7 +10,7 @@ mod offer;
 use crate::vmxnet3::answer::{DataSizes, LRO_DISABLED, Link, MaxQueues};
 use crate::vmxnet3::bar0::LARGE_BAR0_BYTES;
 use crate::vmxnet3::capability::{CAPABILITIES_SINCE, LARGE_BAR};
-use crate::vmxnet3::{Bar0, MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, Version};
+use crate::vmxnet3::{Bar0, Interrupts, MAX_RX_QUEUES, MAX_TX_QUEUES, MAX_VECTORS, Version};
 pub use answers::Answers;
 use core::ops::RangeInclusive;
 pub use moderation::Moderation;
@@ -220,8 +220,8 @@ pub struct Profile {
     pub versions: u32,
     /// Queue pairs that are offered, 1 to [`Offer::MOST_QUEUES`]; that many stands for all that [`Limits`] and the version have.
     pub queue_pairs: u8,
-    /// The function has an MSI-X capability; without it a guest is left with the INTx line.
-    pub msix: bool,
+    /// The best kind of interrupts that the function has a capability for; without one a guest is left with the INTx line.
+    pub interrupts: Interrupts,
     /// Answer of GET_TXDATA_DESC_SIZE, bytes: a multiple of 64 from 128 to 2048. Drivers take anything else for 128.
     pub tx_data_bytes: u16,
     /// Answer of GET_LINK while the link is up.
@@ -284,7 +284,7 @@ impl Profile {
         name: "reference",
         versions: 1,
         queue_pairs: Offer::MOST_QUEUES,
-        msix: true,
+        interrupts: Interrupts::MsiX,
         tx_data_bytes: 128,
         link_up: crate::vmxnet3::LINK_UP,
         limits: LIMITS,

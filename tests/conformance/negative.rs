@@ -100,6 +100,8 @@ const PLANTED: &[(Mutant, &[&str])] = &[
     (Mutant::PlaneSecondPageOpen, &["VMX-V7-002"]),
     (Mutant::MoveLaterMasksLost, &["SWI-WID-002"]),
     (Mutant::MoveVectorsUnasked, &["SWI-WID-001"]),
+    (Mutant::SwMsiTellsAll, &["VMX-PCI-004"]),
+    (Mutant::MoveMsiUnasked, &["SWI-INT-001"]),
     (Mutant::HwColorStuck, &["VIC-CQ-001", "VIC-CQ-003", "VMX-TX-010"]),
     (Mutant::HwCreditsLost, &["VIC-INT-015", "VIC-INT-003"]),
     (Mutant::HwTrustsDoorbell, &["VMX-TX-001"]),

@@ -15,6 +15,7 @@ use spec::event::Tap;
 use spec::frame::Dice;
 use spec::monitor::{Judges, Violation};
 use spec::profile::{Moderation, Profile};
+use spec::vmxnet3::Interrupts;
 use spec::vmxnet3::command::{feature, rx_mode};
 use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
 
@@ -275,8 +276,9 @@ fn run_course(
         findings.stuck.push((course.name, 0));
         return;
     }
-    // A guest on the line stays in software, as hardware knows MSI-X alone, and so does one with more queues than the adapter has.
-    let stays = course.config.vectors == Vectors::Intx || course.config.is_extended();
+    // A guest on MSI or the line stays in software, as hardware knows MSI-X alone, and so does one with more queues than the adapter
+    // has.
+    let stays = course.config.vectors.interrupts() != Interrupts::MsiX || course.config.is_extended();
     let switches = if stays { findings.switches } else { switches };
     let mut epoch = 0;
     while findings.switches < switches || findings.sent + findings.received < packets {

@@ -12,7 +12,7 @@ use spec::clause::{Tally, find_index};
 use spec::frame::Dice;
 use spec::monitor::{Violation, What};
 use spec::profile::{Deviation, Deviations, Moderation, Offer, Profile};
-use spec::vmxnet3::Bar1;
+use spec::vmxnet3::{Bar1, Interrupts};
 
 /// A conversation and what it judges.
 #[derive(Clone, Copy, Debug)]
@@ -504,15 +504,24 @@ impl<'d> Check<'_, 'd> {
         offered.is_some_and(|offered| offered >> (version - 1) & 1 == 1)
     }
 
-    /// As [`Check::on`], with a device that has no MSI-X and tells its guest by the INTx line.
+    /// As [`Check::on`] in software, with a guest that has this kind of interrupts.
+    pub fn on_kind(&mut self, kind: Interrupts, setup: &Setup, mut conversation: impl FnMut(&mut Self, &mut Bench)) {
+        self.on(Target::Software, setup, |check, bench| {
+            bench.interrupts(kind);
+            conversation(check, bench);
+        });
+    }
+
+    /// As [`Check::on`], with a device that tells its guest by the INTx line: ours is built without messages, somebody else's changes
+    /// over to it.
     pub fn on_line(&mut self, setup: &Setup, conversation: impl FnMut(&mut Self, &mut Bench)) {
         if let Subject::Theirs(_) = self.subject {
-            self.missed = Some("the device is set up with MSI-X");
+            self.on_kind(Interrupts::Line, setup, conversation);
             return;
         }
         let (profile, device) = (self.profile, self.device);
-        self.profile = with_line(profile);
-        self.device = if device == profile { self.profile } else { with_line(device) };
+        self.profile = with_best(profile, Interrupts::Line);
+        self.device = if device == profile { self.profile } else { with_best(device, Interrupts::Line) };
         self.on(Target::Software, setup, conversation);
         (self.profile, self.device) = (profile, device);
     }
@@ -617,9 +626,9 @@ fn offering(profile: &'static Profile, version: u8) -> &'static Profile {
     with_offer(profile, Offer { version, ..profile.offer() })
 }
 
-/// The same device without MSI-X.
-pub(crate) fn with_line(profile: &'static Profile) -> &'static Profile {
-    with_offer(profile, Offer { msix: false, ..profile.offer() })
+/// The same device with no better interrupts than `interrupts`.
+pub(crate) fn with_best(profile: &'static Profile, interrupts: Interrupts) -> &'static Profile {
+    with_offer(profile, Offer { interrupts, ..profile.offer() })
 }
 
 fn with_offer(profile: &'static Profile, offer: Offer) -> &'static Profile {

@@ -44,6 +44,7 @@ pub fn admit(profile: &Profile, target: Target) -> Result<(), Refused> {
 mod tests {
     use super::*;
     use spec::profile::Offer;
+    use spec::vmxnet3::Interrupts;
 
     #[test]
     fn a_device_that_contradicts_itself_is_judged_on_no_target() {
@@ -56,10 +57,12 @@ mod tests {
 
     #[test]
     fn a_device_without_msix_is_judged_in_software_alone() {
-        let line = Profile::REFERENCE.with_offer(Offer { msix: false, ..Profile::REFERENCE.offer() });
-        assert_eq!(admit(&line, Target::Software), Ok(()));
-        for target in [Target::Adapter, Target::Both] {
-            assert_eq!(admit(&line, target), Err(Refused::Ineligible { name: line.name, why: Ineligible::Intx }));
+        for (interrupts, why) in [(Interrupts::Line, Ineligible::Intx), (Interrupts::Msi, Ineligible::Msi)] {
+            let least = Profile::REFERENCE.with_offer(Offer { interrupts, ..Profile::REFERENCE.offer() });
+            assert_eq!(admit(&least, Target::Software), Ok(()));
+            for target in [Target::Adapter, Target::Both] {
+                assert_eq!(admit(&least, target), Err(Refused::Ineligible { name: least.name, why }));
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ pub use qemu::{Options, Qemu, Saved, Starts};
 use serde::{Deserialize, Serialize};
 pub use serve::serve_lines;
 use spec::event::Bar;
+use spec::vmxnet3::Interrupts;
 use std::fmt;
 pub use vfio::{Place, Socket, VfioUser};
 
@@ -30,7 +31,8 @@ pub use vfio::{Place, Socket, VfioUser};
 pub enum Seen {
     /// It sent a frame.
     Sent(Vec<u8>),
-    /// It sent the message of an MSI-X vector, once or more often since the last call: equal stores to one word are one.
+    /// It sent the message of a vector, once or more often since the last call: equal stores to one word are one. That of MSI is
+    /// vector 0.
     Vector(u16),
     /// Its INTx line changed.
     Line(bool),
@@ -73,6 +75,10 @@ pub enum Lack {
     BusMaster,
     /// Nobody can let its time go on by so much and no more.
     Time,
+    /// It keeps the kind of interrupts that it was set up with.
+    InterruptKind,
+    /// Its configuration space cannot be reached.
+    Configuration,
 }
 
 impl Lack {
@@ -86,6 +92,8 @@ impl Lack {
             Self::Reset => "the device cannot be reset from the bus",
             Self::BusMaster => "bus mastering of the device cannot be switched",
             Self::Time => "nobody can wind the clock of the device",
+            Self::InterruptKind => "the kind of interrupts of the device cannot be changed",
+            Self::Configuration => "configuration space of the device cannot be reached",
         }
     }
 }
@@ -178,6 +186,25 @@ pub trait Dut {
     fn bus_master(&mut self, on: bool) -> Result<(), Trouble> {
         let _ = on;
         Err(Trouble::Cannot(Lack::BusMaster))
+    }
+
+    /// The kernel changes over to another kind of interrupts: it disables whatever is enabled, then enables MSI or MSI-X, as asked.
+    /// The driver is to activate the device again behind it.
+    fn interrupts(&mut self, kind: Interrupts) -> Result<(), Trouble> {
+        let _ = kind;
+        Err(Trouble::Cannot(Lack::InterruptKind))
+    }
+
+    /// Reads the dword of configuration space at `offset`, a multiple of 4.
+    fn config(&mut self, offset: u8) -> Result<u32, Trouble> {
+        let _ = offset;
+        Err(Trouble::Cannot(Lack::Configuration))
+    }
+
+    /// Writes the dword of configuration space at `offset`, a multiple of 4.
+    fn set_config(&mut self, offset: u8, value: u32) -> Result<(), Trouble> {
+        let _ = (offset, value);
+        Err(Trouble::Cannot(Lack::Configuration))
     }
 
     /// The conversation so far in the device's own words, from which it can be repeated; empty where there are none.

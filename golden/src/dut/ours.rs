@@ -5,8 +5,10 @@ use super::{About, Dut, Seen, Trouble};
 use model::host::DmaFault;
 use model::machine::{BASE, System};
 use model::memory::Memory;
+use model::pci::Pci;
 use spec::event::{Bar, Effect, GuestView, Stimulus, Tap};
 use spec::profile::Profile;
+use spec::vmxnet3::Interrupts;
 
 /// Bytes of its guest memory.
 const BYTES: usize = 2 << 20;
@@ -48,7 +50,11 @@ impl Ours {
             base: BASE,
             bytes: BYTES,
             mac,
-            vectors: if profile.msix { profile.widest().vectors.into() } else { 0 },
+            vectors: match profile.interrupts {
+                Interrupts::MsiX => profile.widest().vectors.into(),
+                Interrupts::Msi => 1,
+                Interrupts::Line => 0,
+            },
         };
         Self { about, system, record: Record::default() }
     }
@@ -151,6 +157,24 @@ impl Dut for Ours {
         self.system.config_read(COMMAND, &mut command);
         command[0] = if on { command[0] | BUS_MASTER } else { command[0] & !BUS_MASTER };
         self.system.config_write(COMMAND, &command);
+        Ok(())
+    }
+
+    fn interrupts(&mut self, kind: Interrupts) -> Result<(), Trouble> {
+        for (offset, word) in Pci::choice(kind) {
+            self.system.config_write(usize::from(offset), &word.to_le_bytes());
+        }
+        Ok(())
+    }
+
+    fn config(&mut self, offset: u8) -> Result<u32, Trouble> {
+        let mut word = [0; 4];
+        self.system.config_read(usize::from(offset), &mut word);
+        Ok(u32::from_le_bytes(word))
+    }
+
+    fn set_config(&mut self, offset: u8, value: u32) -> Result<(), Trouble> {
+        self.system.config_write(usize::from(offset), &value.to_le_bytes());
         Ok(())
     }
 

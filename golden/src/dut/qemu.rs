@@ -22,14 +22,14 @@ use super::process::{Folder, Process};
 use super::qmp::Qmp;
 use super::qtest::{Ask, Qtest};
 use super::script::Script;
-use super::{About, Dut, Seen, Trouble};
+use super::{About, Dut, Lack, Seen, Trouble};
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, ioctl_fionread};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 use serde_json::json;
 use spec::event::Bar;
 use spec::layout::Bytes as _;
-use spec::vmxnet3::{DEVICE, MsixEntry, VENDOR};
+use spec::vmxnet3::{DEVICE, Interrupts, MsixEntry, VENDOR};
 use std::time::{Duration, Instant};
 use vm_memory::{MmapRegion, VolatileMemory as _, VolatileSlice};
 
@@ -62,6 +62,11 @@ const INTERRUPT_STATUS: u32 = 1 << 3;
 /// Capability of MSI-X, and the bit that switches it on. Source: the same, section 6.8.2.
 const MSIX: u32 = 0x11;
 const MSIX_ENABLE: u32 = 1 << 15;
+
+/// Capability of MSI, the bit that switches it on, and the one of a 64-bit address. Source: the same, section 6.8.1.
+const MSI: u32 = 0x05;
+const MSI_ENABLE: u32 = 1 << 0;
+const MSI_WIDE: u32 = 1 << 7;
 
 /// More bytes than any frame has; QEMU's own buffer for one is 69,632. Source: QEMU, include/net/net.h, NET_BUFSIZE.
 const FRAME_ROOM: usize = 1 << 17;
@@ -101,6 +106,8 @@ pub struct Qemu {
     other: OwnedFd,
     memory: MmapRegion,
     script: Script,
+    /// The kind of interrupts that it was given.
+    kind: Interrupts,
     /// The INTx line as last told.
     line: bool,
     /// A frame was offered since the device settled.
@@ -264,6 +271,7 @@ impl Qemu {
         let pages = (0x10..).step_by(4).zip(PAGES).map(|(at, page)| Self::setting(at, page as u32));
         let all: Vec<_> = pages.chain([Self::setting(4, MEMORY_DECODE | BUS_MASTER)]).flatten().collect();
         self.ask_all(&all)?;
+        self.kind = if self.options.intx { Interrupts::Line } else { Interrupts::MsiX };
         if !self.options.intx {
             self.set_up_vectors()?;
         }
@@ -271,21 +279,25 @@ impl Qemu {
         Ok(())
     }
 
-    fn set_up_vectors(&mut self) -> Result<(), Trouble> {
+    /// Where capability `id` lies, and its first dword.
+    fn capability(&mut self, id: u32) -> Result<Option<(u8, u32)>, Trouble> {
         let mut at = self.config(0x34)? as u8;
         // Each capability takes 4 bytes at least, so there are no more.
-        let mut found = None;
         for _ in 0..48 {
             if at < 0x40 {
                 break;
             }
             let head = self.config(at)?;
-            if head & 0xff == MSIX {
-                found = Some((at, head));
-                break;
+            if head & 0xff == id {
+                return Ok(Some((at, head)));
             }
             at = (head >> 8) as u8 & !3;
         }
+        Ok(None)
+    }
+
+    fn set_up_vectors(&mut self) -> Result<(), Trouble> {
+        let found = self.capability(MSIX)?;
         let Some((at, head)) = found else { return Err(Trouble::Start("it has no MSI-X".into())) };
         let table = self.config(at.wrapping_add(4))?;
         let page = PAGES.get(table as usize & 7).ok_or_else(|| start("its MSI-X table is in none of its pages"))?;
@@ -337,7 +349,8 @@ impl Qemu {
 
     /// Adds the vectors whose messages have come, and forgets them.
     fn vectors(&self, seen: &mut Vec<Seen>) {
-        for vector in 0..self.about.vectors {
+        // The message of MSI goes where that of vector 0 does.
+        for vector in 0..self.about.vectors.max(1) {
             let message = self.memory(MESSAGES as usize + usize::from(vector) * 4, 4);
             let mut word = [0; 4];
             message.copy_to(&mut word[..]);
@@ -431,7 +444,7 @@ impl Dut for Qemu {
             self.turn()?;
         }
         self.vectors(seen);
-        if self.options.intx {
+        if self.kind == Interrupts::Line {
             let line = self.status()? & INTERRUPT_STATUS != 0;
             if line != self.line {
                 self.line = line;
@@ -473,6 +486,40 @@ impl Dut for Qemu {
 
     fn bus_master(&mut self, on: bool) -> Result<(), Trouble> {
         self.set_config(4, if on { MEMORY_DECODE | BUS_MASTER } else { MEMORY_DECODE })
+    }
+
+    fn interrupts(&mut self, kind: Interrupts) -> Result<(), Trouble> {
+        for (id, enable) in [(MSIX, MSIX_ENABLE), (MSI, MSI_ENABLE)] {
+            if let Some((at, head)) = self.capability(id)? {
+                self.set_config(at, head & !(enable << 16))?;
+            }
+        }
+        match kind {
+            Interrupts::MsiX => self.set_up_vectors()?,
+            Interrupts::Msi => {
+                let (at, head) = self.capability(MSI)?.ok_or(Trouble::Cannot(Lack::InterruptKind))?;
+                self.set_config(at.wrapping_add(4), MESSAGES as u32)?;
+                let data = if head >> 16 & MSI_WIDE != 0 {
+                    self.set_config(at.wrapping_add(8), (MESSAGES >> 32) as u32)?;
+                    at.wrapping_add(12)
+                } else {
+                    at.wrapping_add(8)
+                };
+                self.set_config(data, 1)?;
+                self.set_config(at, head | MSI_ENABLE << 16)?;
+            }
+            Interrupts::Line => {}
+        }
+        self.kind = kind;
+        Ok(())
+    }
+
+    fn config(&mut self, offset: u8) -> Result<u32, Trouble> {
+        Self::config(self, offset)
+    }
+
+    fn set_config(&mut self, offset: u8, value: u32) -> Result<(), Trouble> {
+        Self::set_config(self, offset, value)
     }
 
     fn script(&self) -> String {

@@ -296,7 +296,7 @@ impl VfioUser {
         })
     }
 
-    fn config(&mut self, offset: u8, bytes: &[u8]) -> Result<(), Trouble> {
+    fn write_config(&mut self, offset: u8, bytes: &[u8]) -> Result<(), Trouble> {
         let asked = format!("write its configuration space at {offset:#x}");
         self.call(&asked, |client| client.write(region::CONFIG, offset.into(), bytes))
     }
@@ -310,7 +310,7 @@ impl VfioUser {
     /// What firmware and a kernel do before a driver comes.
     fn set_up(&mut self) -> Result<(), Trouble> {
         for (at, page) in (0x10..).step_by(4).zip(PAGES) {
-            self.config(at, &page.to_le_bytes())?;
+            self.write_config(at, &page.to_le_bytes())?;
         }
         self.bus_master(true)?;
         let mut at = self.config_byte(0x34)?;
@@ -344,7 +344,7 @@ impl VfioUser {
             // A server may leave the table to its client, which then needs no masks.
             self.access(|client| client.write(u32::from(table & 7), vector * 16 + u64::from(table & !7), &bytes))?;
         }
-        self.config(control, &(size | MSIX_ENABLE).to_le_bytes())
+        self.write_config(control, &(size | MSIX_ENABLE).to_le_bytes())
     }
 
     /// Everything asked before was answered, and nothing came of it that is not in `seen`.
@@ -505,7 +505,17 @@ impl Dut for VfioUser {
 
     fn bus_master(&mut self, on: bool) -> Result<(), Trouble> {
         let command = if on { MEMORY_DECODE | BUS_MASTER } else { MEMORY_DECODE };
-        self.config(4, &command.to_le_bytes())
+        self.write_config(4, &command.to_le_bytes())
+    }
+
+    fn config(&mut self, offset: u8) -> Result<u32, Trouble> {
+        let mut word = [0; 4];
+        self.call("read its configuration space", |client| client.read(region::CONFIG, offset.into(), &mut word))?;
+        Ok(u32::from_le_bytes(word))
+    }
+
+    fn set_config(&mut self, offset: u8, value: u32) -> Result<(), Trouble> {
+        self.write_config(offset, &value.to_le_bytes())
     }
 }
 

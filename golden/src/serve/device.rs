@@ -9,6 +9,7 @@ use core::ops::Range;
 use model::pci::BAR2_BYTES;
 use rustix::fd::{AsFd, OwnedFd};
 use spec::event::Bar;
+use spec::vmxnet3::Interrupts;
 
 /// Bytes of configuration space.
 const CONFIG_BYTES: u64 = 256;
@@ -42,7 +43,10 @@ impl Device for Served {
     fn irq(&self, index: u32) -> IrqInfo {
         match index {
             irq::INTX => IrqInfo { count: 1, flags: proto::IRQ_EVENTFD | proto::IRQ_MASKABLE | proto::IRQ_AUTOMASKED },
-            irq::MSIX if self.profile().msix => {
+            irq::MSI if self.profile().interrupts != Interrupts::Line => {
+                IrqInfo { count: 1, flags: proto::IRQ_EVENTFD }
+            }
+            irq::MSIX if self.profile().interrupts == Interrupts::MsiX => {
                 IrqInfo { count: self.profile().widest().vectors.into(), flags: proto::IRQ_EVENTFD }
             }
             _ => IrqInfo::default(),
@@ -105,7 +109,10 @@ impl Device for Served {
                 let asserted = self.system().line();
                 self.interrupts().change_line(range, change, asserted)
             }
-            irq::MSIX if self.profile().msix => self.interrupts().change_messages(range, change),
+            irq::MSI if self.profile().interrupts != Interrupts::Line => self.interrupts().change_single(range, change),
+            irq::MSIX if self.profile().interrupts == Interrupts::MsiX => {
+                self.interrupts().change_messages(range, change)
+            }
             _ => Err(Errno::INVAL),
         }
     }

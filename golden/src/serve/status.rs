@@ -8,6 +8,7 @@ use model::vic::Register;
 use serde_json::{Value, json};
 use spec::position::RingIndex;
 use spec::vic::{CqReg, RqReg, WqReg};
+use spec::vmxnet3::Interrupts;
 
 /// What it is.
 pub(super) fn status(station: &Station) -> Value {
@@ -32,7 +33,8 @@ pub(super) fn status(station: &Station) -> Value {
         "link": state.link_up,
         "tx_queues": tx,
         "rx_queues": rx,
-        "intx": !system.pci().msix_enabled(),
+        "interrupts": system.pci().interrupts().word(),
+        "intx": system.pci().interrupts() == Interrupts::Line,
         "paused": engine.is_paused(),
         "moving": engine.is_moving(),
         "recording": engine.is_recording(),

@@ -88,7 +88,7 @@ pub enum Call<'a> {
     },
     /// The guest's function is reset.
     FunctionReset,
-    /// The guest's kernel has set the function up: decode, bus master, MSI-X.
+    /// The guest's kernel has set the function up: decode, bus master, MSI-X or the next best kind of interrupts that there is.
     EnableMsix,
     /// The MSI-X table is kept by whoever emulates the bus; vectors are never masked there.
     TableOutside,

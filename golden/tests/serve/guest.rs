@@ -4,13 +4,14 @@ use crate::rig::{MAC, Running};
 use model::guest::GuestPort;
 use model::guest::packet::Packet;
 use model::guest::vmxnet3::{Driver, DriverConfig, Phase, Received, Vectors};
-use model::pci::MSIX_CAPABILITY;
+use model::pci::Pci;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::io::{pread, pwrite, read};
 use spec::event::Bar;
 use spec::frame;
+use spec::vmxnet3::Interrupts;
 use vnic_golden::vfio_user::caps::Capabilities;
 use vnic_golden::vfio_user::proto::{IRQ_ACTION_TRIGGER, IRQ_ACTION_UNMASK, IRQ_DATA_EVENTFD, IRQ_DATA_NONE};
 use vnic_golden::vfio_user::{Client, irq, region};
@@ -84,11 +85,13 @@ impl Guest {
         ftruncate(&memory, MEMORY).expect("its size");
         client.dma_map(0, MEMORY, Some((memory.as_fd(), 0)), true).expect("memory is mapped");
         client.write(region::CONFIG, 4, &[6, 0]).expect("memory and bus master are switched on");
-        let (index, count) = if config.vectors == Vectors::Intx {
-            (irq::INTX, 1)
-        } else {
-            client.write(region::CONFIG, MSIX_CAPABILITY as u64 + 2, &[0, 0x80]).expect("MSI-X is switched on");
-            (irq::MSIX, u32::from(config.vector_count()))
+        for (offset, word) in Pci::choice(config.vectors.interrupts()) {
+            client.write(region::CONFIG, offset.into(), &word.to_le_bytes()).expect("interrupts are switched");
+        }
+        let (index, count) = match config.vectors.interrupts() {
+            Interrupts::Line => (irq::INTX, 1),
+            Interrupts::Msi => (irq::MSI, 1),
+            Interrupts::MsiX => (irq::MSIX, u32::from(config.vector_count())),
         };
         let events: Vec<_> = (0..count)
             .map(|_| eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC).expect("an eventfd"))

@@ -3,8 +3,9 @@
 use crate::guest::{Guest, config};
 use crate::rig::Running;
 use model::guest::vmxnet3::{Breach, DriverConfig, Phase, Vectors};
-use model::pci::MSIX_CAPABILITY;
+use model::pci::{MSI_CAPABILITY, MSIX_CAPABILITY};
 use spec::profile::{Offer, Profile};
+use spec::vmxnet3::Interrupts;
 use vnic_golden::serve::Kind;
 use vnic_golden::vfio_user::{irq, region};
 
@@ -60,8 +61,8 @@ fn no_more_queues_are_taken_than_are_offered() {
 }
 
 #[test]
-fn without_msi_x_a_guest_uses_the_line_and_never_enters_hardware() {
-    let running = Running::new(Kind::Switching, offering(|offer| offer.msix = false));
+fn without_a_message_a_guest_uses_the_line_and_never_enters_hardware() {
+    let running = Running::new(Kind::Switching, offering(|offer| offer.interrupts = Interrupts::Line));
     let mut guest = Guest::boot(&running, DriverConfig { vectors: Vectors::Intx, ..config() });
     assert_eq!(guest.bus.client.irq_info(irq::MSIX).expect("an answer").count(), 0);
     let mut space = [0; 256];
@@ -72,6 +73,34 @@ fn without_msi_x_a_guest_uses_the_line_and_never_enters_hardware() {
     let answer = running.order(r#"{"do":"switch","to":"hardware"}"#);
     assert!(answer.contains("\"ok\":false") && answer.contains("code 1") && answer.contains("INTx"), "{answer}");
     guest.echo(0, 2, 700);
+}
+
+#[test]
+fn with_msi_alone_a_guest_has_one_message_and_never_enters_hardware() {
+    let running = Running::new(Kind::Switching, offering(|offer| offer.interrupts = Interrupts::Msi));
+    let guest = Guest::boot(&running, DriverConfig { vectors: Vectors::Msi, ..config() });
+    let mut client = guest.bus.client;
+    let counts = [irq::INTX, irq::MSI, irq::MSIX].map(|index| client.irq_info(index).expect("an answer").count());
+    assert_eq!(counts, [1, 1, 0]);
+    let mut space = [0; 256];
+    client.read(region::CONFIG, 0, &mut space).expect("configuration space");
+    assert_eq!((space[6] & 0x10, usize::from(space[0x34])), (0x10, MSI_CAPABILITY));
+    assert_eq!(space[MSI_CAPABILITY..MSI_CAPABILITY + 4], [5, 0, 0x81, 0], "the only one, of one vector, enabled");
+    drop(client);
+    let mut guest = Guest::boot(&running, DriverConfig { vectors: Vectors::Msi, ..config() }).up();
+    guest.echo(0, 1, 700);
+    let answer = running.order(r#"{"do":"switch","to":"hardware"}"#);
+    assert!(answer.contains("\"ok\":false") && answer.contains("code 9") && answer.contains("MSI"), "{answer}");
+    guest.echo(0, 2, 700);
+}
+
+#[test]
+fn a_guest_with_msi_x_may_take_msi_or_the_line_all_the_same() {
+    let running = Running::new(Kind::Software, &Profile::REFERENCE);
+    for (id, vectors) in [(1, Vectors::Msi), (2, Vectors::Intx), (3, Vectors::Buddy)] {
+        let mut guest = Guest::boot(&running, DriverConfig { vectors, ..config() }).up();
+        guest.echo(0, id, 700);
+    }
 }
 
 #[test]

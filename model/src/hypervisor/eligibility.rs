@@ -2,7 +2,7 @@
 
 use spec::profile::Profile;
 
-use crate::plane::{Activation, VectorProgress};
+use crate::plane::{Activation, Interrupts, VectorProgress};
 use crate::vic::intr::ERROR_BLOCK;
 use crate::vic::rx::GATHER;
 use crate::vic::{RQS, WQS};
@@ -13,6 +13,9 @@ pub enum Ineligible {
     /// The adapter has no INTx line for the guest.
     #[error("the guest uses INTx")]
     Intx,
+    /// The adapter sends a message a block: one for all of them it has not.
+    #[error("the guest uses MSI")]
+    Msi,
     /// The guest filters VLANs and the adapter cannot.
     #[error("the guest has a VLAN filter, which this adapter lacks")]
     VlanFilter,
@@ -63,6 +66,7 @@ impl Ineligible {
             Self::RssTable { .. } => 6,
             Self::RingOfOne => 7,
             Self::Vectors { .. } => 8,
+            Self::Msi => 9,
         }
     }
 }
@@ -72,7 +76,16 @@ impl Ineligible {
 /// # Errors
 /// Why none may.
 pub const fn profile_eligible(profile: &Profile) -> Result<(), Ineligible> {
-    if profile.msix { Ok(()) } else { Err(Ineligible::Intx) }
+    told(profile.interrupts)
+}
+
+/// Whether the adapter has this kind of interrupts for a guest.
+const fn told(kind: Interrupts) -> Result<(), Ineligible> {
+    match kind {
+        Interrupts::MsiX => Ok(()),
+        Interrupts::Msi => Err(Ineligible::Msi),
+        Interrupts::Line => Err(Ineligible::Intx),
+    }
 }
 
 /// Whether a device activated so may enter hardware.
@@ -80,9 +93,7 @@ pub const fn profile_eligible(profile: &Profile) -> Result<(), Ineligible> {
 /// # Errors
 /// The first reason why not.
 pub fn eligible(activation: &Activation, profile: &Profile) -> Result<(), Ineligible> {
-    if activation.intx {
-        return Err(Ineligible::Intx);
-    }
+    told(activation.interrupts)?;
     if !profile.adapter.vlan_filter && activation.filters.vlans.iter().any(|&word| word != 0) {
         return Err(Ineligible::VlanFilter);
     }

@@ -13,7 +13,8 @@ use crate::host::Bare;
 use crate::memory::Memory;
 use crate::mutant::Planted;
 use crate::plane::{
-    Activation, Filters, Progress, Reply, Request, Rss, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
+    Activation, Filters, Interrupts, Progress, Reply, Request, Rss, RxProgress, RxSetup, TxProgress, TxSetup,
+    VectorProgress,
 };
 use crate::vic::{Adapter, Register};
 
@@ -283,14 +284,15 @@ fn who_may_not_enter_is_told_why() {
         change(&mut activation);
         codes.push(eligible(&activation, &lacking).expect_err("refused").code());
     };
-    refused(&|a| a.intx = true);
+    refused(&|a| a.interrupts = Interrupts::Line);
     refused(&|a| a.filters.vlans[3] = 1);
     refused(&|a| a.max_rx_sg = 17);
     refused(&|a| a.tx.clear());
     refused(&|a| a.rx = vec![a.rx[0]; 9]);
     refused(&|a| a.rss = Some(Rss { hash_type: 1, key: [0; 40], table: vec![0; 3] }));
     refused(&|a| a.rx[0].ring_size[0] = 1);
-    assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7]);
+    refused(&|a| a.interrupts = Interrupts::Msi);
+    assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 9]);
 }
 
 /// Follows a program by the steps that it waits for, and no others.

@@ -7,7 +7,7 @@ use crate::hypervisor::{notice, page};
 use crate::memory::Ram;
 use crate::migrate::Saved;
 use crate::net::{Port, Steer};
-use crate::plane::Progress;
+use crate::plane::{Interrupts, Progress};
 use crate::vic::Register;
 use crate::vmxnet3::body::Body;
 use crate::vmxnet3::plane::Plane;
@@ -193,5 +193,9 @@ impl<M: Ram> System<M> {
         self.messages = 0;
         self.line = self.pci.line();
         tap.stimulus(Stimulus::Restored(saved.negotiated()), &self.memory);
+        let kind = self.plane.state().interrupts;
+        if kind != Interrupts::MsiX {
+            tap.stimulus(Stimulus::Interrupts { kind }, &self.memory);
+        }
     }
 }

@@ -85,8 +85,8 @@ macro_rules! with_port {
 pub(crate) use with_port;
 
 impl<M: Ram> System<M> {
-    /// A system at power-on with the guest's function already set up by its kernel: bus master on, and MSI-X where the profile has
-    /// it.
+    /// A system at power-on with the guest's function already set up by its kernel: bus master on, and the best kind of interrupts
+    /// that the profile has.
     pub fn new(profile: &'static Profile, memory: M, permanent_mac: [u8; 6]) -> Self {
         Self {
             profile,
@@ -238,11 +238,14 @@ impl<M: Ram> System<M> {
                 tap.stimulus(Stimulus::RegisterWrite { bar, offset, value }, &self.memory);
             }
             Bar::Bar1 => {
+                let kind = self.pci.interrupts();
+                if self.plane.set_interrupts(kind) {
+                    tap.stimulus(Stimulus::Interrupts { kind }, &self.memory);
+                }
                 // Told first: what a command does happens inside the write.
                 tap.stimulus(Stimulus::RegisterWrite { bar, offset, value }, &self.memory);
                 let offset = if self.planted.is(Mutant::PlaneStrideAliases) { offset & !4 } else { offset };
                 if let Some(register) = Bar1::decode(offset) {
-                    self.plane.set_intx(!self.pci.msix_enabled());
                     let request = with_port!(self, tap, |port| self.plane.write(register, value, port));
                     self.request(request, tap);
                 }
@@ -569,7 +572,8 @@ impl<M: Ram> System<M> {
         tap.stimulus(Stimulus::FunctionReset, &self.memory);
     }
 
-    /// The guest's kernel sets the function up again after a reset: decode, bus master, and MSI-X where the profile has it.
+    /// The guest's kernel sets the function up again after a reset: decode, bus master, and the best kind of interrupts that
+    /// the profile has, MSI-X if it is not told otherwise.
     pub fn enable_msix(&mut self) {
         self.pci = set_up(self.profile);
     }

@@ -6,7 +6,8 @@ use super::parts::{
 };
 use super::stream::{Part, Reader, RestoreError, Writer};
 use crate::plane::{
-    Activation, Filters, Interface, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup, VectorProgress,
+    Activation, Filters, Interface, Interrupts, Progress, Rss, RxDataRing, RxProgress, RxSetup, TxProgress, TxSetup,
+    VectorProgress,
 };
 use spec::layout::Bytes;
 use spec::position::RingIndex;
@@ -141,7 +142,7 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
         rx,
         rx_data,
         auto_mask,
-        intx,
+        interrupts,
         mtu,
         max_rx_sg,
         features,
@@ -160,7 +161,7 @@ pub(super) fn encode(writer: &mut Writer<'_>, activation: &Activation, progress:
     plane.set_tx_queues(tx.len() as u8);
     plane.set_rx_queues(rx.len() as u8);
     plane.set_auto_mask(u8::from(*auto_mask));
-    plane.set_intx(u8::from(*intx));
+    plane.set_interrupts(interrupts_saved(*interrupts));
     plane.set_mac(*mac);
     plane.set_rx_mode(*rx_mode);
     plane.set_multicasts(multicast.len() as u16);
@@ -259,6 +260,21 @@ pub(super) fn flag(part: &'static str, index: u16, name: &'static str, value: u8
     }
 }
 
+/// The number of a kind of interrupts in saved states: the line was the only other one for long.
+pub(super) const fn interrupts_saved(kind: Interrupts) -> u8 {
+    match kind {
+        Interrupts::MsiX => 0,
+        Interrupts::Line => 1,
+        Interrupts::Msi => 2,
+    }
+}
+
+/// The kind of interrupts that `value` stands for.
+pub(super) fn interrupts_of(part: &'static str, value: u8) -> Result<Interrupts, RestoreError> {
+    let kind = Interrupts::ALL.into_iter().find(|&kind| interrupts_saved(kind) == value);
+    kind.ok_or_else(|| field(part, 0, "interrupts", value))
+}
+
 /// A ring of one queue, as the checks need it.
 struct Ring {
     part: &'static str,
@@ -322,7 +338,7 @@ impl Builder {
             rx: Vec::with_capacity(usize::from(plane.rx_queues())),
             rx_data: Vec::new(),
             auto_mask: flag(NAME, 0, "autoMask", plane.auto_mask())?,
-            intx: flag(NAME, 0, "intx", plane.intx())?,
+            interrupts: interrupts_of(NAME, plane.interrupts())?,
             mtu: plane.mtu(),
             max_rx_sg: plane.max_rx_sg(),
             features: plane.features(),

@@ -17,8 +17,8 @@ spec::layout! {
         [15..16] rx_queues, set_rx_queues: u8 = "numRxQueues";
         /// A vector masks itself when it fires.
         [16..17] auto_mask, set_auto_mask: u8 = "autoMask";
-        /// Interrupts use the INTx line.
-        [17..18] intx, set_intx: u8;
+        /// How interrupts reach the guest: 0 by MSI-X, 1 by the INTx line, 2 by MSI.
+        [17..18] interrupts, set_interrupts: u8;
         /// Current MAC.
         [18..24] mac, set_mac: [u8; 6];
         /// Bits of rxMode.
@@ -181,8 +181,8 @@ spec::layout! {
         [46..47] upt, set_upt: u8;
         /// The link is up.
         [47..48] link_up, set_link_up: u8;
-        /// Interrupts use the INTx line.
-        [48..49] intx, set_intx: u8;
+        /// How interrupts reach the guest: 0 by MSI-X, 1 by the INTx line, 2 by MSI.
+        [48..49] interrupts, set_interrupts: u8;
         /// Vector of events.
         [49..50] event_vector, set_event_vector: u8 = "eventIntrIdx";
         /// Zero.

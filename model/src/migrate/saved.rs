@@ -65,7 +65,7 @@ impl Saved {
             last_command,
             result,
             link_up,
-            intx,
+            interrupts,
             activation,
             queue_desc_pa,
             event_vector,
@@ -88,7 +88,7 @@ impl Saved {
         saved.set_version(*version);
         saved.set_upt(u8::from(*upt));
         saved.set_link_up(u8::from(*link_up));
-        saved.set_intx(u8::from(*intx));
+        saved.set_interrupts(canon::interrupts_saved(*interrupts));
         saved.set_event_vector(*event_vector);
         saved.set_coalesce(*coalesce);
         writer.raw(kind::CONTROL, 0, &saved.0);
@@ -206,7 +206,7 @@ fn control(profile: &Profile, part: &Part<'_>) -> Result<PlaneState, RestoreErro
         last_command: saved.last_command(),
         result: saved.result(),
         link_up: flag(NAME, 0, "link_up", saved.link_up())?,
-        intx: flag(NAME, 0, "intx", saved.intx())?,
+        interrupts: canon::interrupts_of(NAME, saved.interrupts())?,
         activation: None,
         queue_desc_pa: saved.queue_desc_pa(),
         event_vector: saved.event_vector(),
@@ -290,7 +290,10 @@ fn function(profile: &Profile, part: &Part<'_>) -> Result<Pci, RestoreError> {
         return Err(field(NAME, 0, "rsvd", saved.rsvd()));
     }
     let mut pci = Pci::of(profile);
-    // A function that was saved with fewer vectors than this build gives it keeps them: its guest was shown them.
+    // A function that was saved with less than this build gives it keeps that: its guest was shown it.
+    if !Pci::msi_in(&saved.config()) {
+        pci = pci.without_msi();
+    }
     if Pci::vectors_in(&saved.config()).is_some_and(|vectors| usize::from(vectors) == FEW) {
         pci = pci.with_vectors(FEW as u8);
     }
@@ -327,7 +330,7 @@ impl<M: Ram> System<M> {
             return Err(NotAtRest::InFlight);
         }
         let (config, table, pending, _) = self.pci.parts();
-        let pci = Pci::of(self.profile).with_vectors(self.pci.vectors() as u8).with_parts(config, *table, pending);
+        let pci = self.pci.fresh().with_parts(config, *table, pending);
         Ok(Saved { plane: self.plane.state().clone(), pci, progress })
     }
 }
@@ -335,7 +338,7 @@ impl<M: Ram> System<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plane::{RxSetup, TxSetup, VectorProgress};
+    use crate::plane::{Interrupts, RxSetup, TxSetup, VectorProgress};
     use crate::vmxnet3::Plane;
     use spec::profile::Answers;
     use spec::vmxnet3::shared::{CoalesceScheme, coalesce};
@@ -400,6 +403,32 @@ mod tests {
         writer.raw(kind::COALESCE, 0, &scheme.0);
         writer.finish();
         assert!(Saved::decode(&ABLE, &twice).is_err());
+    }
+
+    #[test]
+    fn msi_is_saved_and_a_function_that_had_none_is_given_none() {
+        let mut plain = saved(1, 3, 0);
+        plain.plane.interrupts = Interrupts::Msi;
+        plain.pci = Pci::of(&ABLE).for_driver();
+        plain.pci.choose(Interrupts::Msi);
+        let found = Saved::decode(&ABLE, &bytes(&plain)).expect("it restores");
+        assert_eq!((found.pci.interrupts(), &found), (Interrupts::Msi, &plain));
+        // As builds saved it that knew no MSI.
+        plain.pci = Pci::of(&ABLE).without_msi();
+        let found = Saved::decode(&ABLE, &bytes(&plain)).expect("it restores");
+        assert_eq!((found.pci.has_msi(), &found), (false, &plain));
+    }
+
+    #[test]
+    fn every_kind_of_interrupts_has_its_number_and_no_other_number_is_one() {
+        for kind in Interrupts::ALL {
+            assert_eq!(canon::interrupts_of("Control", canon::interrupts_saved(kind)), Ok(kind));
+        }
+        assert_eq!([Interrupts::MsiX, Interrupts::Line, Interrupts::Msi].map(canon::interrupts_saved), [0, 1, 2]);
+        for value in 3..=u8::MAX {
+            let refused = canon::interrupts_of("Control", value).expect_err("refused").to_string();
+            assert!(refused.contains("interrupts"), "{refused}");
+        }
     }
 
     #[test]

@@ -493,6 +493,7 @@ fn may_enter<M: Ram>(system: &System<M>) -> Result<(), Reason> {
                 .and_then(|()| hypervisor::vectors_fit(activation, events, &vectors, system.profile))
                 .or_else(|why| match why {
                     Ineligible::Vectors { .. } if system.planted.is(Mutant::MoveVectorsUnasked) => Ok(()),
+                    Ineligible::Msi if system.planted.is(Mutant::MoveMsiUnasked) => Ok(()),
                     why => Err(Reason::Ineligible(why)),
                 })
         }

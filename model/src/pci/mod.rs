@@ -1,12 +1,18 @@
-//! The guest's PCI function: configuration space, MSI-X table and pending bits. The hypervisor's in both modes: a body names
-//! vectors, never messages.
+//! The guest's PCI function: configuration space, MSI with one vector, MSI-X table and pending bits. The hypervisor's in both modes:
+//! a body names vectors, never messages.
 //!
-//! Not modelled: power management, the expansion ROM, Express capabilities, MSI with one vector.
+//! PCI forbids a guest to enable MSI and MSI-X at once and says nothing of a function where it did (PCI Local Bus Specification 3.0,
+//! section 6.8.3.2): here MSI-X is in force then, as in QEMU (hw/net/vmxnet3.c, _vmxnet3_assert_interrupt_line). While either is enabled the
+//! INTx line is not asserted. A message that bus mastering holds back is sent once it is on.
+//!
+//! Not modelled: power management, the expansion ROM, Express capabilities.
 
 use spec::layout::Bytes;
 use spec::profile::Profile;
-use spec::vmxnet3::{self, Bar0, MAX_VECTORS, MsixEntry, Version};
+use spec::vmxnet3::{self, Bar0, Interrupts, MAX_VECTORS, MsixEntry, Version};
 
+/// Offset of the MSI capability: one vector, a 64-bit address, no mask of its own. Source: as [`MSIX_CAPABILITY`].
+pub const MSI_CAPABILITY: usize = 0x84;
 /// Offset of the MSI-X capability. Source: lspci of VMXNET3 on VMware Workstation and QEMU alike.
 pub const MSIX_CAPABILITY: usize = 0x9c;
 /// Bytes of BAR2: table at 0, pending bits at [`PBA_OFFSET`].
@@ -24,8 +30,25 @@ pub mod command {
     pub const INTX_DISABLE: u16 = 1 << 10;
 }
 
+/// Low byte of the status register: there is a list of capabilities.
+const CAPABILITY_LIST: u8 = 0x10;
+
+/// Identifiers of the capabilities. Source: PCI Local Bus Specification 3.0, appendix H.
+const MSI_ID: u8 = 0x05;
+const MSIX_ID: u8 = 0x11;
+
+/// Message control of MSI: enable, and a 64-bit address. Source: PCI Local Bus Specification 3.0, section 6.8.1.3.
+const MSI_ENABLE: u16 = 1 << 0;
+const MSI_WIDE: u16 = 1 << 7;
+/// Bytes of the MSI capability with a 64-bit address.
+const MSI_BYTES: usize = 14;
+const MSI_END: usize = MSI_CAPABILITY + MSI_BYTES;
+/// What of it software writes: enable, the address of a dword, 16 bits of data.
+const MSI_WRITABLE: [u8; MSI_BYTES] = [0, 0, 1, 0, 0xfc, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 const MSIX_ENABLE: u16 = 1 << 15;
 const MSIX_FUNCTION_MASK: u16 = 1 << 14;
+/// Bytes of the MSI-X capability.
+const MSIX_BYTES: usize = 12;
 
 /// The function's PCI face.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +64,8 @@ pub struct Pci {
     bar0_bytes: u32,
     /// It has an MSI-X capability.
     msix: bool,
+    /// It has an MSI capability.
+    msi: bool,
     /// Whoever shows the function to the guest keeps table and pending bits; those here are not used.
     table_outside: bool,
 }
@@ -52,7 +77,7 @@ pub enum Delivery {
     Message,
     /// The table or the function masks it: its pending bit is set.
     Pending,
-    /// MSI-X is off, or the vector has no entry: lost, as on a real bus.
+    /// MSI-X is off, or the vector has no entry, and it is not the one of MSI: lost, as on a real bus.
     Nowhere,
 }
 
@@ -66,7 +91,25 @@ impl Pci {
     /// The function of a device that is built as `profile`, after reset.
     pub fn of(profile: &Profile) -> Self {
         let pci = Self::new().with_vectors(profile.widest().vectors).with_bar0(profile.bar0_bytes());
-        if profile.msix { pci } else { pci.without_msix() }
+        match profile.interrupts {
+            Interrupts::MsiX => pci,
+            Interrupts::Msi => pci.without_msix(),
+            Interrupts::Line => pci.without_msix().without_msi(),
+        }
+    }
+
+    /// What kernels write to configuration space to have `kind` of interrupts: offsets and words, in order. A capability that is not
+    /// there takes none of it.
+    pub const fn choice(kind: Interrupts) -> [(u16, u16); 6] {
+        const MSI: u16 = MSI_CAPABILITY as u16;
+        const MSIX: u16 = MSIX_CAPABILITY as u16 + 2;
+        let (msix, msi) = match kind {
+            Interrupts::MsiX => (MSIX_ENABLE, 0),
+            Interrupts::Msi => (0, MSI_ENABLE),
+            Interrupts::Line => (0, 0),
+        };
+        // The local interrupt controller of the first processor, vector 0x40.
+        [(MSI + 2, 0), (MSIX, msix), (MSI + 4, 0), (MSI + 6, 0xfee0), (MSI + 12, 0x40), (MSI + 2, msi)]
     }
 
     /// As many vectors as a device below version 6 has, after reset.
@@ -74,14 +117,14 @@ impl Pci {
         let mut config = vec![0; 256];
         config[0..2].copy_from_slice(&vmxnet3::VENDOR.to_le_bytes());
         config[2..4].copy_from_slice(&vmxnet3::DEVICE.to_le_bytes());
-        config[6] = 0x10; // a capability list
         config[8] = 1; // revision
         config[0x0b] = 2; // network controller
         config[0x2c..0x2e].copy_from_slice(&vmxnet3::VENDOR.to_le_bytes());
         config[0x2e..0x30].copy_from_slice(&vmxnet3::DEVICE.to_le_bytes());
-        config[0x34] = MSIX_CAPABILITY as u8;
         config[0x3d] = 1; // INTA
-        config[MSIX_CAPABILITY] = 0x11;
+        config[MSI_CAPABILITY] = MSI_ID;
+        config[MSI_CAPABILITY + 2..MSI_CAPABILITY + 4].copy_from_slice(&MSI_WIDE.to_le_bytes());
+        config[MSIX_CAPABILITY] = MSIX_ID;
         config[MSIX_CAPABILITY + 4..MSIX_CAPABILITY + 8].copy_from_slice(&2u32.to_le_bytes());
         config[MSIX_CAPABILITY + 8..MSIX_CAPABILITY + 12].copy_from_slice(&(PBA_OFFSET | 2).to_le_bytes());
         let mut masked = MsixEntry::default();
@@ -94,9 +137,10 @@ impl Pci {
             vectors: 0,
             bar0_bytes: Bar0::MAP.bytes,
             msix: true,
+            msi: true,
             table_outside: false,
         };
-        pci.with_vectors(Version::of(1).vectors)
+        pci.linked().with_vectors(Version::of(1).vectors)
     }
 
     /// The same function with a table of `vectors` entries, 1 to 65. Resets do not change it.
@@ -121,17 +165,42 @@ impl Pci {
 
     /// How many entries the MSI-X table of saved configuration space has; none where there is no such capability.
     pub(crate) fn vectors_in(config: &[u8]) -> Option<u8> {
-        let size = config.get(MSIX_CAPABILITY + 2).filter(|_| config.get(MSIX_CAPABILITY) == Some(&0x11))?;
+        let size = config.get(MSIX_CAPABILITY + 2).filter(|_| config.get(MSIX_CAPABILITY) == Some(&MSIX_ID))?;
         size.checked_add(1)
     }
 
-    /// The same function without an MSI-X capability: a kernel finds the INTx line only. Resets do not change it.
+    /// Whether saved configuration space has an MSI capability.
+    pub(crate) fn msi_in(config: &[u8]) -> bool {
+        config.get(MSI_CAPABILITY) == Some(&MSI_ID)
+    }
+
+    /// The same function without an MSI-X capability: a kernel finds MSI and the INTx line. Resets do not change it.
     #[must_use]
     pub fn without_msix(mut self) -> Self {
-        self.config[6] &= !0x10;
-        self.config[0x34] = 0;
-        self.config[MSIX_CAPABILITY..MSIX_CAPABILITY + 12].fill(0);
+        self.config[MSIX_CAPABILITY..MSIX_CAPABILITY + MSIX_BYTES].fill(0);
         self.msix = false;
+        self.linked()
+    }
+
+    /// The same function without an MSI capability. Resets do not change it.
+    #[must_use]
+    pub fn without_msi(mut self) -> Self {
+        self.config[MSI_CAPABILITY..MSI_CAPABILITY + MSI_BYTES].fill(0);
+        self.msi = false;
+        self.linked()
+    }
+
+    /// The list of capabilities holds those that there are, in the order of their places.
+    fn linked(mut self) -> Self {
+        let mut next = 0;
+        for (at, there) in [(MSIX_CAPABILITY, self.msix), (MSI_CAPABILITY, self.msi)] {
+            if there {
+                self.config[at + 1] = next;
+                next = at as u8;
+            }
+        }
+        self.config[0x34] = next;
+        self.config[6] = (self.config[6] & !CAPABILITY_LIST) | if next == 0 { 0 } else { CAPABILITY_LIST };
         self
     }
 
@@ -140,17 +209,28 @@ impl Pci {
         self.msix
     }
 
+    /// It has an MSI capability.
+    pub fn has_msi(&self) -> bool {
+        self.msi
+    }
+
     /// Whoever shows the function to the guest keeps the MSI-X table, as a hypervisor with a remote device does: a vector that is
     /// raised is a message whatever the table here says. Resets do not change it.
     pub fn keep_table_outside(&mut self) {
         self.table_outside = true;
     }
 
+    /// The same function after a bus reset; who keeps the table is not part of it.
+    #[must_use]
+    pub(crate) fn fresh(&self) -> Self {
+        let fresh = if self.msix { Self::new() } else { Self::new().without_msix() };
+        let fresh = if self.msi { fresh } else { fresh.without_msi() };
+        fresh.with_vectors(self.vectors).with_bar0(self.bar0_bytes)
+    }
+
     /// The function after a bus reset.
     pub fn reset(&mut self) {
-        let fresh = if self.msix { Self::new() } else { Self::new().without_msix() };
-        let fresh = fresh.with_vectors(self.vectors).with_bar0(self.bar0_bytes);
-        *self = Self { table_outside: self.table_outside, ..fresh };
+        *self = Self { table_outside: self.table_outside, ..self.fresh() };
     }
 
     /// As a kernel leaves it for a driver that uses `vectors` MSI-X vectors: decode and bus master on, those vectors unmasked.
@@ -159,7 +239,8 @@ impl Pci {
         Self::new().with_vectors(u8::try_from(vectors).unwrap_or(u8::MAX).max(few)).set_up(vectors)
     }
 
-    /// As a kernel leaves it for its driver: decode and bus master on, and where there is MSI-X, every vector unmasked.
+    /// As a kernel leaves it for its driver: decode and bus master on, and the best kind of interrupts there is. With MSI-X every
+    /// vector is unmasked.
     #[must_use]
     pub fn for_driver(mut self) -> Self {
         if self.msix {
@@ -167,7 +248,15 @@ impl Pci {
             return self.set_up(vectors);
         }
         self.write_config(4, &(command::MEMORY | command::BUS_MASTER).to_le_bytes());
+        self.choose(Interrupts::Msi);
         self
+    }
+
+    /// The guest's kernel has `kind` of interrupts from now on, if there is such a capability; with MSI-X its table stays as it is.
+    pub fn choose(&mut self, kind: Interrupts) {
+        for (offset, word) in Self::choice(kind) {
+            self.write_config(usize::from(offset), &word.to_le_bytes());
+        }
     }
 
     fn set_up(self, vectors: usize) -> Self {
@@ -207,6 +296,7 @@ impl Pci {
                 0x14..0x1c => [0x00, 0xf0, 0xff, 0xff][at % 4],
                 0x3c => 0xff,
                 _ if at == MSIX_CAPABILITY + 3 && self.msix => 0xc0,
+                MSI_CAPABILITY..MSI_END if self.msi => MSI_WRITABLE[at - MSI_CAPABILITY],
                 _ => 0,
             };
             if let Some(old) = self.config.get_mut(at) {
@@ -229,6 +319,30 @@ impl Pci {
     #[inline]
     pub fn msix_enabled(&self) -> bool {
         self.word(MSIX_CAPABILITY + 2) & MSIX_ENABLE != 0
+    }
+
+    /// MSI is enabled.
+    #[inline]
+    pub fn msi_enabled(&self) -> bool {
+        self.word(MSI_CAPABILITY + 2) & MSI_ENABLE != 0
+    }
+
+    /// The kind of interrupts in force.
+    #[inline]
+    pub fn interrupts(&self) -> Interrupts {
+        if self.msix_enabled() {
+            Interrupts::MsiX
+        } else if self.msi_enabled() {
+            Interrupts::Msi
+        } else {
+            Interrupts::Line
+        }
+    }
+
+    /// Address and data of the message of MSI.
+    pub fn message(&self) -> (u64, u16) {
+        let half = |at: usize| u64::from(self.word(MSI_CAPABILITY + at));
+        (half(4) | half(6) << 16 | half(8) << 32 | half(10) << 48, self.word(MSI_CAPABILITY + 12))
     }
 
     /// Reads 32 bits of BAR2; undeclared places are 0.
@@ -274,10 +388,16 @@ impl Pci {
     }
 
     fn open(&self, index: usize) -> bool {
-        self.msix_enabled()
-            && self.word(MSIX_CAPABILITY + 2) & MSIX_FUNCTION_MASK == 0
-            && self.bus_master()
-            && (self.table_outside || !self.table[index].masked())
+        let unmasked = || {
+            self.word(MSIX_CAPABILITY + 2) & MSIX_FUNCTION_MASK == 0
+                && (self.table_outside || !self.table[index].masked())
+        };
+        self.bus_master()
+            && match self.interrupts() {
+                Interrupts::MsiX => unmasked(),
+                Interrupts::Msi => index == 0,
+                Interrupts::Line => false,
+            }
     }
 
     /// Vectors whose messages may leave now that configuration space was written.
@@ -288,7 +408,7 @@ impl Pci {
     /// A body raised `vector`.
     pub fn raise(&mut self, vector: u16) -> Delivery {
         let index = usize::from(vector);
-        if index >= self.vectors() || !self.msix_enabled() {
+        if index >= usize::from(self.interrupts().vectors(self.vectors)) || self.interrupts() == Interrupts::Line {
             Delivery::Nowhere
         } else if self.open(index) {
             Delivery::Message
@@ -307,7 +427,7 @@ impl Pci {
 
     /// The level of the INTx line as it leaves the function.
     pub fn line(&self) -> bool {
-        self.intx && self.word(4) & command::INTX_DISABLE == 0 && !self.msix_enabled()
+        self.intx && self.word(4) & command::INTX_DISABLE == 0 && self.interrupts() == Interrupts::Line
     }
 
     /// The level that a body last set.
@@ -317,7 +437,7 @@ impl Pci {
 
     /// The 256 configuration bytes, the MSI-X table, its pending bits and the INTx level, for saving.
     pub fn parts(&self) -> (&[u8], &[MsixEntry; MAX_VECTORS], u128, bool) {
-        let Self { config, table, pending, intx, vectors: _, bar0_bytes: _, msix: _, table_outside: _ } = self;
+        let Self { config, table, pending, intx, vectors: _, bar0_bytes: _, msix: _, msi: _, table_outside: _ } = self;
         (config, table, *pending, *intx)
     }
 
@@ -414,8 +534,8 @@ mod tests {
     }
 
     #[test]
-    fn without_the_capability_there_is_only_the_line_whatever_is_written() {
-        let mut pci = Pci::new().without_msix();
+    fn without_a_capability_there_is_only_the_line_whatever_is_written() {
+        let mut pci = Pci::new().without_msix().without_msi();
         let mut status = [0; 2];
         pci.write_config(0, &[0xff; 256]);
         pci.read_config(6, &mut status);
@@ -426,7 +546,75 @@ mod tests {
         assert!(pci.set_intx(true));
         pci.reset();
         pci.write_config(MSIX_CAPABILITY + 2, &MSIX_ENABLE.to_le_bytes());
+        pci.choose(Interrupts::Msi);
         assert!(!pci.msix_enabled() && !pci.has_msix(), "a reset does not bring it back");
+        assert!(!pci.msi_enabled() && !pci.has_msi());
+    }
+
+    /// Identifiers of the capabilities in the order of the list.
+    fn listed(pci: &Pci) -> Vec<u8> {
+        let (config, ..) = pci.parts();
+        let mut ids = Vec::new();
+        let mut at = usize::from(config[0x34]);
+        assert_eq!(at != 0, config[6] & CAPABILITY_LIST != 0);
+        while at != 0 {
+            ids.push(config[at]);
+            at = usize::from(config[at + 1]);
+        }
+        ids
+    }
+
+    #[test]
+    fn the_list_names_the_capabilities_that_there_are() {
+        let all = Pci::new();
+        assert_eq!(listed(&all), [MSI_ID, MSIX_ID]);
+        assert_eq!(listed(&all.clone().without_msix()), [MSI_ID]);
+        assert_eq!(listed(&all.clone().without_msi()), [MSIX_ID]);
+        assert_eq!(listed(&all.without_msi().without_msix()), [0; 0]);
+        for (interrupts, ids) in
+            [(Interrupts::MsiX, &[5, 17][..]), (Interrupts::Msi, &[5][..]), (Interrupts::Line, &[][..])]
+        {
+            let pci = Pci::of(&Profile { interrupts, ..Profile::REFERENCE });
+            assert_eq!((listed(&pci), pci.for_driver().interrupts()), (ids.to_vec(), interrupts));
+        }
+    }
+
+    #[test]
+    fn with_msi_vector_0_is_the_message_and_there_is_no_other_and_no_line() {
+        let mut pci = Pci::with_msix(4);
+        pci.choose(Interrupts::Msi);
+        assert_eq!((pci.interrupts(), pci.message()), (Interrupts::Msi, (0xfee0_0000, 0x40)));
+        let mut control = [0; 4];
+        pci.read_config(MSI_CAPABILITY, &mut control);
+        assert_eq!(control, [MSI_ID, MSIX_CAPABILITY as u8, 0x81, 0], "one vector, a wide address, no mask, enabled");
+        assert_eq!([0, 1, 24, 25].map(|vector| pci.raise(vector)), {
+            use Delivery::{Message, Nowhere};
+            [Message, Nowhere, Nowhere, Nowhere]
+        });
+        assert!(!pci.set_intx(true), "the line is not asserted");
+        pci.choose(Interrupts::Line);
+        assert!(pci.line());
+        assert_eq!(pci.raise(0), Delivery::Nowhere);
+        pci.choose(Interrupts::Msi);
+        pci.write_config(MSIX_CAPABILITY + 2, &MSIX_ENABLE.to_le_bytes());
+        assert_eq!((pci.interrupts(), pci.raise(3)), (Interrupts::MsiX, Delivery::Message), "of both MSI-X");
+    }
+
+    #[test]
+    fn a_message_of_msi_waits_for_bus_mastering() {
+        let mut pci = Pci::new().without_msix().for_driver();
+        pci.write_config(4, &[2, 0]);
+        assert_eq!((pci.raise(0), pci.raise(1)), (Delivery::Pending, Delivery::Nowhere));
+        assert_eq!(pci.let_out_all(), [0; 0]);
+        pci.write_config(4, &[6, 0]);
+        assert_eq!((pci.let_out_all(), pci.let_out_all()), (vec![0], vec![]));
+        pci.write_config(0, &[0xff; 256]);
+        assert_eq!(pci.message(), (0xffff_ffff_ffff_fffc, 0xffff));
+        let mut control = [0; 2];
+        pci.read_config(MSI_CAPABILITY + 2, &mut control);
+        assert_eq!(control, [0x81, 0], "the rest is read-only");
+        pci.reset();
+        assert_eq!(pci, Pci::new().without_msix());
     }
 
     #[test]

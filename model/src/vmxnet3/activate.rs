@@ -4,7 +4,7 @@
 //! Sources: vmxnet3_defs.h for the layout; linux vmxnet3_drv.c, vmxnet3_setup_driver_shared, for what drivers fill in.
 
 use crate::host::Host;
-use crate::plane::{Activation, Filters, Interface, Rss, RxDataRing, RxSetup, TxSetup};
+use crate::plane::{Activation, Filters, Interface, Interrupts, Rss, RxDataRing, RxSetup, TxSetup};
 use core::ops::RangeInclusive;
 use spec::layout::{Bytes, Declared};
 use spec::profile::{Deviation, Limits, Profile};
@@ -112,7 +112,7 @@ pub(super) fn read(asked: &Asked<'_>, host: &mut impl Host) -> Option<Configurat
         rx: rx_setups,
         rx_data,
         auto_mask: interrupts.auto_mask() != 0,
-        intx: false,
+        interrupts: Interrupts::MsiX,
         mtu: misc.mtu(),
         max_rx_sg: misc.max_num_rx_sg(),
         features,

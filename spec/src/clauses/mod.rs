@@ -3,6 +3,7 @@
 mod configuration;
 mod data;
 mod limits;
+mod pci;
 mod robust;
 mod running;
 mod switch;
@@ -21,9 +22,10 @@ pub const COUNT: usize = {
     count
 };
 
-/// The tables: VMXNET3's configuration, its limits, its later versions, its data path, what drivers rely on while it runs, its bad
+/// The tables: VMXNET3's PCI function, its configuration, its limits, its later versions, its data path, what drivers rely on while it runs, its bad
 /// inputs, the adapter, the move.
-pub const TABLES: [&[Clause]; 8] = [
+pub const TABLES: [&[Clause]; 9] = [
+    pci::TABLE,
     configuration::TABLE,
     limits::TABLE,
     versions::TABLE,
@@ -35,7 +37,7 @@ pub const TABLES: [&[Clause]; 8] = [
 ];
 
 /// Every clause.
-pub const ALL: [Clause; COUNT] = {
+pub static ALL: [Clause; COUNT] = {
     let mut all = [switch::TABLE[0]; COUNT];
     let mut at = 0;
     let mut table = 0;

@@ -264,7 +264,7 @@ pub const TABLE: &[Clause] = &[
         "VMX-REG-015",
         Inferred,
         Case,
-        "with MSI-X ICR answers 0, masks nothing and takes no cause away",
+        "with MSI-X and MSI ICR answers 0, masks nothing and takes no cause away",
         "linux vmxnet3_ethtool.c, vmxnet3_get_regs, which reads it while vectors are in use",
     ),
     row(

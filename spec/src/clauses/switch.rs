@@ -77,6 +77,13 @@ pub const TABLE: &[Clause] = &[
         "spec correspond.rs, timer setting and timer phase; Profile, Moderation",
     ),
     row(
+        "SWI-INT-001",
+        Inferred,
+        Case,
+        "a guest on the INTx line or on MSI is refused hardware, each by a code of its own, and goes on in software",
+        "linux enic_main.c, enic_isr_msix: a message an interrupt block; spec correspond.rs",
+    ),
+    row(
         "SWI-ISO-001",
         Inferred,
         Monitor,

@@ -198,7 +198,7 @@ impl Judges {
                 tx.start(rings.tx.len());
                 rx.start(rings);
                 stats.start(rings);
-                wake.forget();
+                wake.start();
             }
             Observation::Stopped { reset } => {
                 if self.eyes != Eyes::Poll {

@@ -8,7 +8,7 @@ use crate::event::{Bar, Effect, GuestView, Stimulus, Tap};
 use crate::layout::Bytes;
 use crate::vmxnet3::command::ecr;
 use crate::vmxnet3::shared::{CoalesceScheme, ECR_OFFSET};
-use crate::vmxnet3::{Bar0, Bar1, Command, RssFields};
+use crate::vmxnet3::{Bar0, Bar1, Command, Interrupts, RssFields};
 
 /// What judges judge.
 #[derive(Clone, Copy, Debug)]
@@ -411,8 +411,10 @@ impl Tap for Judges {
             }
             Stimulus::Wire { ready } => self.wire = ready,
             Stimulus::Advanced { .. } | Stimulus::Step { .. } => {}
+            Stimulus::Interrupts { kind } => self.wake.told(kind),
             Stimulus::FunctionReset => {
                 self.guest_goes_on(memory);
+                self.wake.told(Interrupts::MsiX);
                 self.rings.function_reset();
                 self.ecr = 0;
                 self.observe(Observation::Stopped { reset: true }, memory);

@@ -3,7 +3,7 @@
 use super::ids::{INT_001, INT_002, INT_003, INT_006, REG_011, WAK_001};
 use super::layout::Rings;
 use super::ledger::{Ledger, What};
-use crate::vmxnet3::{Bar0, MAX_VECTORS};
+use crate::vmxnet3::{Bar0, Interrupts, MAX_VECTORS};
 
 /// What is known of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,8 +116,10 @@ pub(super) struct Judge {
     vectors: [Vector; MAX_VECTORS],
     /// The INTx line.
     line: bool,
-    /// INTx was seen to be in use: vector 0 is told by the line.
-    intx: bool,
+    /// The kind of interrupts that the next activation finds.
+    told: Interrupts,
+    /// The kind in force. While it is not MSI-X only vector 0 tells anything.
+    kind: Interrupts,
     /// Something waits for the next idle point.
     busy: bool,
     /// Masks and causes came with a restored state: nothing is judged until a reset.
@@ -126,14 +128,29 @@ pub(super) struct Judge {
 
 impl Default for Judge {
     fn default() -> Self {
-        Self { vectors: [Vector::default(); MAX_VECTORS], line: false, intx: false, busy: false, blind: false }
+        let (told, kind) = (Interrupts::MsiX, Interrupts::MsiX);
+        Self { vectors: [Vector::default(); MAX_VECTORS], line: false, told, kind, busy: false, blind: false }
     }
 }
 
 impl Judge {
+    /// Interrupts are of this kind from the next activation on.
+    pub fn told(&mut self, kind: Interrupts) {
+        self.told = kind;
+    }
+
+    /// A new activation: completions of the old one wake nobody.
+    pub fn start(&mut self) {
+        self.kind = self.told;
+        self.forget();
+    }
+
     /// A queue or the event area has news for the guest.
     pub fn cause(&mut self, vector: u8, at: u64) {
         self.busy = true;
+        if vector >= self.kind.vectors(MAX_VECTORS as u8) {
+            return;
+        }
         let line = self.line;
         if let Some(v) = self.vectors.get_mut(usize::from(vector)) {
             v.causes = v.causes.saturating_add(1);
@@ -155,7 +172,7 @@ impl Judge {
     /// RESET_DEV or a function reset: masked, nothing remembered.
     pub fn reset(&mut self) {
         let allowed = self.vectors.map(|v| v.allowed);
-        *self = Self { intx: self.intx, ..Self::default() };
+        *self = Self { told: self.told, kind: self.kind, ..Self::default() };
         for (v, allowed) in self.vectors.iter_mut().zip(allowed) {
             v.allowed = allowed;
         }
@@ -166,7 +183,7 @@ impl Judge {
         *self = Self { blind: true, ..Self::default() };
     }
 
-    /// A new activation, or its end: completions of the old one wake nobody.
+    /// The end of an activation: its completions wake nobody.
     pub fn forget(&mut self) {
         for v in &mut self.vectors {
             v.untold = None;
@@ -212,7 +229,7 @@ impl Judge {
         ledger.premise(INT_001);
         ledger.premise(INT_002);
         let what = What::Raised { vector: index };
-        let known = index < u16::from(rings.vectors());
+        let known = index < u16::from(self.kind.vectors(rings.vectors())) && self.kind != Interrupts::Line;
         let Some(v) = self.vectors.get_mut(usize::from(index)).filter(|_| known) else {
             return ledger.violated(INT_001, what);
         };
@@ -253,10 +270,12 @@ impl Judge {
 
     /// The INTx line changed.
     pub fn line(&mut self, asserted: bool, ledger: &mut Ledger) {
-        self.intx = true;
         if !self.blind && asserted && !self.line {
             self.busy = true;
             ledger.premise(INT_001);
+            if self.kind == Interrupts::Msi {
+                ledger.violated(INT_001, What::Raised { vector: 0 });
+            }
             let v = &mut self.vectors[0];
             if v.mask == Mask::Set && v.posted.count == 0 {
                 ledger.premise(INT_002);
@@ -362,6 +381,32 @@ mod tests {
         assert!(broken(&mut judge, &[1], 1).is_empty());
         judge.reset();
         assert_eq!(broken(&mut judge, &[1], 1), ["VMX-INT-002"]);
+    }
+
+    #[test]
+    fn with_msi_only_vector_0_tells_and_never_by_the_line() {
+        let (rings, mut judge) = (Rings::default(), Judge::default());
+        let seen = |judge: &mut Judge, act: &dyn Fn(&mut Judge, &mut Ledger)| {
+            let mut ledger = Ledger::default();
+            act(judge, &mut ledger);
+            ledger.violations.iter().map(|violation| violation.clause.id()).collect::<Vec<_>>()
+        };
+        for vector in [0, 3] {
+            judge.wrote_imr(vector, 0);
+        }
+        judge.read_bar0(0, 0, &rings, &mut Ledger::default());
+        judge.told(Interrupts::Msi);
+        judge.cause(3, 0);
+        assert_eq!(seen(&mut judge, &|judge, ledger| judge.raised(3, &rings, ledger)), [""; 0], "not in force yet");
+        judge.start();
+        judge.cause(3, 0);
+        assert_eq!(seen(&mut judge, &|judge, ledger| judge.raised(3, &rings, ledger)), ["VMX-INT-001"]);
+        judge.cause(0, 0);
+        assert_eq!(seen(&mut judge, &|judge, ledger| judge.raised(0, &rings, ledger)), [""; 0]);
+        assert_eq!(seen(&mut judge, &|judge, ledger| judge.line(true, ledger)), ["VMX-INT-001"]);
+        judge.told(Interrupts::Line);
+        judge.start();
+        assert_eq!(seen(&mut judge, &|judge, ledger| judge.raised(0, &rings, ledger)), ["VMX-INT-001"]);
     }
 
     #[test]

@@ -81,9 +81,11 @@ class Device:
         capture: bool = True,
         record: Path | None = None,
         versions: int = 0,
+        interrupts: str = "",
     ) -> None:
         self.lab, self.config, self.boot, self.folder, self.vnic = lab, config, boot, folder, vnic
         self.wire, self.tftp, self.capture, self.record, self.versions = wire, tftp, capture, record, versions
+        self.interrupts = interrupts
         self.peer: Peer | None = None
         self.server: Server | None = None
         self._others: list[Server] = []
@@ -146,6 +148,7 @@ class Device:
             "--wire", spec, *(["--pcap", str(self.folder / f"{CAPTURE}.pcapng")] if self.capture and capture else []),
             *(["--record", str(self.record)] if self.record else []),
             *(["--versions", str(self.versions)] if self.versions else []),
+            *(["--interrupts", self.interrupts] if self.interrupts else []),
         ]  # fmt: skip
 
     def arguments(self) -> list[str]:

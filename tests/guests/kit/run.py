@@ -137,7 +137,8 @@ class Runner:
 
             tftp = folder / IPXE_SCRIPT
             tftp.write_bytes(SCRIPT)
-        device = stack.enter_context(Device(self.lab, job.config, boot, folder, self.options.vnic, job.group.wire, tftp, versions=job.group.versions))
+        offer = {"versions": job.group.versions, "interrupts": job.group.interrupts}
+        device = stack.enter_context(Device(self.lab, job.config, boot, folder, self.options.vnic, job.group.wire, tftp, **offer))
         try:
             guest = stack.enter_context(Guest(self.lab, boot, folder, device.arguments(), files))
         except Failed as error:

@@ -25,6 +25,7 @@ class Group:
     firmware: bool = False
     wire: str = "responder"
     versions: int = 0  # the newest interface version that a served device offers; 0: what the profile has
+    interrupts: str = ""  # the best kind of interrupts of a served device; empty: what the profile has
     any_kernel: bool = False  # what is tested is not the kernel's driver: one kernel is enough
     any_path_will_do: bool = False  # the same on either path: one is enough, unless the whole matrix is asked for
     any_kernel_will_do: bool = False  # it is little of it: one kernel is enough, unless the whole matrix is asked for
@@ -38,6 +39,7 @@ PLAIN = Group("plain")
 PAIRS2 = Group("2 pairs", smp=2, any_kernel_will_do=True)
 PAIRS4 = Group("4 pairs", smp=4, memory_mib=512, any_kernel_will_do=True)
 INTX = Group("intx", append="pci=nomsi", any_kernel_will_do=True)
+MSI = Group("msi", interrupts="msi", any_kernel_will_do=True)
 OFFLOADS = Group("offloads", smp=4, memory_mib=512, versions=9, any_path_will_do=True)
 FILTERS = Group("filters", wire="peer", any_kernel_will_do=True)
 SWITCHING = Group("switching")
@@ -142,4 +144,4 @@ def scenario(group: Group, name: str, devices: tuple[str, ...] = (), seconds: fl
     return register
 
 
-__all__ = ["ALL", "DPDK", "FILTERS", "INTX", "IPXE", "MOVING", "OFFLOADS", "PAIRS2", "PAIRS4", "PLAIN", "SWITCHING", "It", "Scenario", "scenario"]
+__all__ = ["ALL", "DPDK", "FILTERS", "INTX", "IPXE", "MOVING", "MSI", "OFFLOADS", "PAIRS2", "PAIRS4", "PLAIN", "SWITCHING", "It", "Scenario", "scenario"]

@@ -3,7 +3,7 @@
 import re
 
 from kit.guest import Failed
-from kit.scenario import INTX, PLAIN, It, scenario
+from kit.scenario import INTX, MSI, PLAIN, It, scenario
 
 
 def set_link(it: It, up: bool) -> None:
@@ -80,9 +80,20 @@ def reset(it: It) -> str:
 @scenario(INTX, "intx", seconds=120)
 def intx(it: It) -> str:
     """Without MSI the device interrupts through its line, and traffic flows."""
+    return told_by(it, "IO-APIC|XT-PIC")
+
+
+@scenario(MSI, "msi", devices=("software", "switching"), seconds=120)
+def msi(it: It) -> str:
+    """Without MSI-X the device interrupts by its one message, and traffic flows."""
+    return told_by(it, r"MSI(?!-?X)")
+
+
+def told_by(it: It, kind: str) -> str:
+    """The device interrupts by this kind, as the kernel names it, and traffic flows."""
     it.up()
     lines = [line for line in it.guest.do("cat /proc/interrupts").text.splitlines() if "eth0" in line]
-    if not lines or not any(re.search("IO-APIC|XT-PIC", line) for line in lines):
+    if len(lines) != 1 or not re.search(kind, lines[0]):
         raise Failed(f"interrupts of eth0: {lines}")
     it.ping(3)
     it.probe("echo host=10.0.2.2 count=200 size=600 window=8", 90)

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from kit.guest import Failed
-from kit.scenario import INTX, SWITCHING, It, scenario
+from kit.scenario import INTX, MSI, SWITCHING, It, scenario
 
 from scenarios import conversation
 
@@ -54,6 +54,17 @@ def stopped(it: It) -> str:
 @scenario(INTX, "no hardware with intx", devices=("switching",))
 def refused(it: It) -> str:
     """A guest that uses INTx may not enter hardware: the switch is refused, and the guest goes on in software."""
+    return closed(it)
+
+
+@scenario(MSI, "no hardware with msi", devices=("switching",))
+def refused_with_msi(it: It) -> str:
+    """A guest that uses MSI may not enter hardware: the switch is refused, and the guest goes on in software."""
+    return closed(it)
+
+
+def closed(it: It) -> str:
+    """Hardware is closed to the guest, and it goes on in software."""
     it.up()
     answer = it.device.control("switch", to=HARDWARE)
     if answer.get("ok") is not False and "error" not in answer:

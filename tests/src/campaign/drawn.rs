@@ -1,11 +1,12 @@
 //! Courses drawn by the seed: version, offloads, tunnels, hashes, merging, data rings, queues, interrupts, and whether these are spaced.
 
 use super::Course;
-use crate::case::{newest, with_line};
+use crate::case::{newest, with_best};
 use model::guest::shape::Bounds;
 use model::guest::vmxnet3::{DriverConfig, RssSetup, Vectors};
 use spec::frame::Dice;
 use spec::profile::Profile;
+use spec::vmxnet3::Interrupts;
 use spec::vmxnet3::command::feature;
 use std::ops::RangeInclusive;
 
@@ -13,7 +14,7 @@ use std::ops::RangeInclusive;
 const TUNNELS_SINCE: u8 = 4;
 const DATA_RINGS_SINCE: u8 = 3;
 
-/// One course for each group of versions, as `seed` has it, and one on the line: each leaves `base` in what is drawn.
+/// One course for each group of versions, as `seed` has it, and one on the line and one on MSI: each leaves `base` in what is drawn.
 pub(super) fn courses(profile: &'static Profile, base: &DriverConfig, seed: u64) -> Vec<Course> {
     let mut dice = Dice::new(seed ^ 0xd1ce);
     let mut spaced = Dice::new(seed ^ 0x71c5);
@@ -27,9 +28,12 @@ pub(super) fn courses(profile: &'static Profile, base: &DriverConfig, seed: u64)
         drawn("drawn from versions 7 to 9", 7..=9),
     ];
     let mut line = drawn("drawn from all versions, on the INTx line", 1..=9);
-    line.profile = with_line(line.profile);
+    line.profile = with_best(line.profile, Interrupts::Line);
     line.config.vectors = Vectors::Intx;
-    all.push(line);
+    let mut message = drawn("drawn from all versions, on MSI", 1..=9);
+    message.profile = with_best(message.profile, Interrupts::Msi);
+    message.config.vectors = Vectors::Msi;
+    all.extend([line, message]);
     all
 }
 

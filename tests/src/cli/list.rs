@@ -9,6 +9,7 @@ use model::mutant::{Mutant, Place, Row};
 use serde::Serialize;
 use spec::clause::{ALL, Clause};
 use spec::profile::{Deviation, Offer, Profile};
+use spec::vmxnet3::Interrupts;
 use std::path::PathBuf;
 
 /// The devices that a guest or a hypervisor can meet here.
@@ -44,8 +45,8 @@ pub struct Args {
     /// Devices: name and what it is
     #[arg(long, group = "what")]
     devices: bool,
-    /// Profiles: name and what sets it apart. NAME+v3, NAME+q2, NAME+intx and NAME+v3+q2+intx are profiles too, with that
-    /// offer; `default` is the reference
+    /// Profiles: name and what sets it apart. NAME+v3, NAME+q2, NAME+msi, NAME+intx and NAME+v3+q2+intx are profiles too, with
+    /// that offer; `default` is the reference
     #[arg(long, group = "what")]
     profiles: bool,
     /// Deviations: name, profiles that have it, sentence
@@ -196,8 +197,12 @@ fn profiles() -> String {
             1 => "1 deviation".to_string(),
             many => format!("{many} deviations"),
         };
-        let Offer { version, queues, msix } = profile.offer();
-        let interrupts = if msix { "MSI-X" } else { "INTx" };
+        let Offer { version, queues, interrupts } = profile.offer();
+        let interrupts = match interrupts {
+            Interrupts::MsiX => "MSI-X",
+            Interrupts::Msi => "MSI",
+            Interrupts::Line => "INTx",
+        };
         let (tx, rx) = (limits.tx_ring, limits.rx_ring);
         let offer = format!("version {version}, {queues} queue pairs, {interrupts}, rings up to {tx} tx and {rx} rx");
         [profile.name.to_string(), format!("{offer}, {deviations}")]

@@ -8,6 +8,7 @@ use golden::serve::{Config, Event, Kind, Path, Server, Wired};
 use rustix::fd::AsFd;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use spec::profile::{Offer, Profile};
+use spec::vmxnet3::Interrupts;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -46,9 +47,10 @@ pub struct Args {
     /// Most TX and most RX queues, 1 to 8: a driver that sets up more is refused. It takes one a vCPU and cannot be told before
     #[arg(long, value_name = "PAIRS", value_parser = clap::value_parser!(u8).range(1..=i64::from(Offer::MOST_QUEUES)))]
     queues: Option<u8>,
-    /// How interrupts reach the guest: MSI-X, or the INTx line of a function without MSI-X, which never enters hardware
+    /// The best kind of interrupts that the function has. A guest on MSI, with its one message, or on the INTx line never enters
+    /// hardware
     #[arg(long, value_enum)]
-    interrupts: Option<Interrupts>,
+    interrupts: Option<Best>,
     /// Permanent MAC of the first device; the last byte counts up for more
     #[arg(long, value_parser = mac, default_value = "00:50:56:00:00:01")]
     mac: [u8; 6],
@@ -68,9 +70,20 @@ enum Device {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Interrupts {
+enum Best {
     Msix,
+    Msi,
     Intx,
+}
+
+impl Best {
+    fn kind(self) -> Interrupts {
+        match self {
+            Self::Msix => Interrupts::MsiX,
+            Self::Msi => Interrupts::Msi,
+            Self::Intx => Interrupts::Line,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -99,7 +112,7 @@ impl Args {
         let offer = Offer {
             version: self.versions.unwrap_or(own.version),
             queues: self.queues.unwrap_or(own.queues),
-            msix: self.interrupts.map_or(own.msix, |interrupts| matches!(interrupts, Interrupts::Msix)),
+            interrupts: self.interrupts.map_or(own.interrupts, Best::kind),
         };
         self.profile.offering(offer).ok_or_else(|| Trouble::Serve("no profile has this offer".into()))
     }

@@ -7,7 +7,9 @@ use golden::trace::{Answer, Call, Header, What, apply};
 use model::machine::{Action, Machine, ROUNDS, System};
 use model::memory::Memory;
 use model::migrate::Plan;
+use model::pci::{Pci, command};
 use spec::event::Bar;
+use spec::vmxnet3::Interrupts;
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 
@@ -459,6 +461,51 @@ impl Device<'_> {
                 foreign.tell(|dut| dut.link(up));
                 foreign.heard(&Call::Link { up }, Answer::Done);
             }
+        }
+    }
+
+    /// The kernel changes over to another kind of interrupts; the driver is to activate the device again.
+    pub fn interrupts(&mut self, kind: Interrupts) {
+        match self {
+            Self::Ours(inside) => {
+                for (offset, word) in Pci::choice(kind) {
+                    inside.call(&Call::Config { offset, bytes: Cow::Borrowed(&word.to_le_bytes()) });
+                }
+            }
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.interrupts(kind)),
+        }
+    }
+
+    /// Bus mastering goes on or off; memory decode stays on.
+    pub fn bus_master(&mut self, on: bool) {
+        match self {
+            Self::Ours(inside) => {
+                let word = command::MEMORY | if on { command::BUS_MASTER } else { 0 };
+                inside.call(&Call::Config { offset: 4, bytes: Cow::Borrowed(&word.to_le_bytes()) });
+            }
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.bus_master(on)),
+        }
+    }
+
+    /// Reads the dword of configuration space at `offset`.
+    pub fn config(&mut self, offset: u8) -> u32 {
+        match self {
+            Self::Ours(inside) => {
+                let mut word = [0; 4];
+                inside.machine.system.config_read(offset.into(), &mut word);
+                u32::from_le_bytes(word)
+            }
+            Self::Theirs(foreign) => foreign.ask(|dut| dut.config(offset)),
+        }
+    }
+
+    /// Writes the dword of configuration space at `offset`.
+    pub fn set_config(&mut self, offset: u8, value: u32) {
+        match self {
+            Self::Ours(inside) => {
+                inside.call(&Call::Config { offset: offset.into(), bytes: Cow::Borrowed(&value.to_le_bytes()) });
+            }
+            Self::Theirs(foreign) => foreign.tell(|dut| dut.set_config(offset, value)),
         }
     }
 

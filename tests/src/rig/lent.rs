@@ -2,6 +2,7 @@
 
 use golden::dut::{About, Dut, Lack, Seen, Trouble};
 use spec::event::Bar;
+use spec::vmxnet3::Interrupts;
 use std::cell::RefCell;
 
 /// A device that is lent to one conversation after the other.
@@ -85,6 +86,15 @@ impl Dut for Lent<'_, '_> {
     }
     fn bus_master(&mut self, on: bool) -> Result<(), Trouble> {
         self.0.device.borrow_mut().bus_master(on)
+    }
+    fn interrupts(&mut self, kind: Interrupts) -> Result<(), Trouble> {
+        self.0.device.borrow_mut().interrupts(kind)
+    }
+    fn config(&mut self, offset: u8) -> Result<u32, Trouble> {
+        self.0.device.borrow_mut().config(offset)
+    }
+    fn set_config(&mut self, offset: u8, value: u32) -> Result<(), Trouble> {
+        self.0.device.borrow_mut().set_config(offset, value)
     }
     fn script(&self) -> String {
         self.0.device.borrow().script()

@@ -27,8 +27,8 @@ use spec::event::Bar;
 use spec::monitor::{Judges, Verdict};
 use spec::position::RingIndex;
 use spec::profile::{Deviations, Profile};
-use spec::vmxnet3::Bar1;
 use spec::vmxnet3::command::rx_mode;
+use spec::vmxnet3::{Bar1, Interrupts};
 pub use tape::{Conversation, Tape};
 pub use watch::{Seen, Watch};
 
@@ -295,6 +295,26 @@ impl<'d> Bench<'d> {
     /// Lets `ns` nanoseconds go on, in which everything happens that can; with 0 what waits for no time.
     pub fn pass(&mut self, ns: u64) {
         self.device.pass(ns);
+    }
+
+    /// The guest's kernel changes over to another kind of interrupts; the driver is to activate the device again behind it.
+    pub fn interrupts(&mut self, kind: Interrupts) {
+        self.device.interrupts(kind);
+    }
+
+    /// The guest's kernel turns the bus master bit on or off; memory decode stays on.
+    pub fn bus_master(&mut self, on: bool) {
+        self.device.bus_master(on);
+    }
+
+    /// Reads the dword of configuration space at `offset`, a multiple of 4.
+    pub fn config(&mut self, offset: u8) -> u32 {
+        self.device.config(offset)
+    }
+
+    /// Writes the dword of configuration space at `offset`, a multiple of 4.
+    pub fn set_config(&mut self, offset: u8, value: u32) {
+        self.device.set_config(offset, value);
     }
 
     /// A bus reset, and what the guest's kernel sets up behind it.

@@ -5,7 +5,7 @@ use crate::rig::{ADDRESSED, Bench, PEER, Setup};
 use model::guest::traffic::Traffic;
 use model::host::Bare;
 use model::memory::Memory;
-use model::plane::{Activation, Request, TxSetup, VectorProgress};
+use model::plane::{Activation, Interrupts, Request, TxSetup, VectorProgress};
 use model::vmxnet3::Body;
 use spec::profile::Deviation;
 use spec::vmxnet3::command::{ecr, feature, rx_mode};
@@ -114,7 +114,8 @@ fn reset_lowers_the_line(check: &mut Check) {
     let tx = TxSetup { ring_pa: 0, ring_size: 32, comp_pa: 0x400, comp_size: 32, vector: 0 };
     let rx =
         model::plane::RxSetup { ring_pa: [0x800, 0], ring_size: [32, 0], comp_pa: 0xc00, comp_size: 32, vector: 0 };
-    let activation = Activation { tx: vec![tx], rx: vec![rx], intx: true, mtu: 1500, ..Activation::default() };
+    let activation =
+        Activation { tx: vec![tx], rx: vec![rx], interrupts: Interrupts::Line, mtu: 1500, ..Activation::default() };
     let mut vectors = [VectorProgress::default(); MAX_VECTORS];
     vectors[0].masked = false;
     let mut body = Body::resting(check.device(), vectors);

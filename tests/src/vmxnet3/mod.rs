@@ -10,6 +10,7 @@ mod counters;
 mod data;
 mod drivers;
 mod filters;
+mod function;
 mod hash_fields;
 mod hostile;
 mod interrupts;
@@ -18,6 +19,7 @@ mod lifecycle;
 mod limits;
 mod literal;
 mod lro;
+mod messages;
 mod moderation;
 mod offered;
 mod offloads;
@@ -41,6 +43,7 @@ use crate::case::Case;
 
 /// A subject a list.
 pub(crate) const CASES: &[&[Case]] = &[
+    function::CASES,
     registers::CASES,
     commands::CASES,
     states::CASES,
@@ -77,6 +80,7 @@ pub(crate) const CASES: &[&[Case]] = &[
     lro::BY_VERSION,
     interrupts::CASES,
     vectors::CASES,
+    messages::CASES,
     moderation::CASES,
     drivers::CASES,
     drivers::BY_VERSION,

@@ -522,6 +522,7 @@ fn line(check: &mut Check, auto_mask: bool) {
             receive(bench);
             check.holds("VMX-INT-004", level(bench) == Some(true), "a cause raises the line, and it stays");
             check.equal("VMX-INT-004", "ICR", bench.read1(Bar1::Icr), 1u32);
+            bench.settle();
             check.holds("VMX-INT-004", level(bench) == Some(false), "the read lowers it");
             check.equal("VMX-INT-004", "IMR", mask(bench), u32::from(auto_mask));
             check.equal("VMX-INT-004", "ICR read again", bench.read1(Bar1::Icr), 0u32);

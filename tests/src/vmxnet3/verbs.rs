@@ -80,13 +80,6 @@ impl Bench<'_> {
         refused
     }
 
-    /// The guest's kernel turns the bus master bit on or off; memory decode stays on. Only of a case that looks inside.
-    pub(in crate::vmxnet3) fn bus_master(&mut self, on: bool) {
-        use model::pci::command::{BUS_MASTER, MEMORY};
-        let word = MEMORY | if on { BUS_MASTER } else { 0 };
-        self.inside().machine.system.config_write(4, &word.to_le_bytes());
-    }
-
     /// The bytes of all structures, rings and buffers.
     pub(in crate::vmxnet3) fn image(&self) -> Vec<u8> {
         let bytes = (self.layout.end - self.layout.base) as usize;

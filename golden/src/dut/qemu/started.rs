@@ -8,6 +8,7 @@ use super::super::{About, Trouble};
 use super::{FRAME_ROOM, MEMORY, Options, Qemu, REGION, bios, head, machine, pair, start};
 use rustix::fd::OwnedFd;
 use rustix::net::SocketType;
+use spec::vmxnet3::Interrupts;
 use std::fs::{File, write};
 use vm_memory::{FileOffset, MmapRegion};
 
@@ -73,6 +74,7 @@ impl Started {
             wire,
             other,
             memory,
+            kind: Interrupts::MsiX,
             line: false,
             offered: false,
             room: vec![0; FRAME_ROOM],

@@ -471,7 +471,7 @@ impl<M: Looks> Engine<M> {
         self.busy_since = None;
         self.starved_since = None;
         let messages = u128::from(outside.messages()) | u128::from(later) << 32;
-        self.interrupts.owe(messages, outside.line(), outside.line_told());
+        self.interrupts.owe(self.system.pci().interrupts(), messages, outside.line(), outside.line_told());
         self.wants_hardware = self.kind == Kind::Adapter && self.system.plane().is_active();
         Ok(())
     }

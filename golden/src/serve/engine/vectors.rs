@@ -30,7 +30,7 @@ impl<M: Looks> Engine<M> {
             if let Some(page) = self.page.as_ref().filter(|_| self.system.is_masked(vector as u8)) {
                 page.store(Bar0::Imr(vector as u8).offset(), 1);
             }
-            self.interrupts.message(vector);
+            self.interrupts.message(self.system.pci().interrupts(), vector);
         }
     }
 

@@ -14,6 +14,11 @@ pub enum Breach {
         /// UVRS as read.
         value: u32,
     },
+    /// GET_CONF_INTR wants less than the kind of interrupts that the function had for the driver, or masks that nobody sets.
+    InterruptKind {
+        /// CMD as read.
+        value: u32,
+    },
     /// ACTIVATE_DEV answered nonzero to a valid shared area.
     ActivateRefused {
         /// CMD as read.
@@ -183,6 +188,7 @@ impl Breach {
         match self {
             Self::Version { .. } => "VMX-REG-002",
             Self::UptVersion { .. } => "VMX-REG-004",
+            Self::InterruptKind { .. } => "VMX-CMD-009",
             Self::ActivateRefused { .. } => "VMX-ACT-003",
             Self::TxOutOfOrder { .. } => "VMX-TX-009",
             Self::TxNotOutstanding { .. } => "VMX-TX-008",

@@ -1,6 +1,8 @@
 //! What the driver is told to be: queues, rings, buffers, vectors, features.
 
-use spec::vmxnet3::{DriverShared, SHARED_BYTES_V1, Version};
+use spec::vmxnet3::answer::ConfIntr;
+use spec::vmxnet3::values::{interrupt_type, mask_mode};
+use spec::vmxnet3::{DriverShared, Interrupts, SHARED_BYTES_V1, Version};
 
 /// How causes are spread over vectors. Source: linux vmxnet3_drv.c, vmxnet3_alloc_intr_resources and vmxnet3_request_irqs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -10,10 +12,35 @@ pub enum Vectors {
     Buddy,
     /// TX queues first, then RX queues, then events.
     Separate,
-    /// Vector 0 for everything, as with MSI.
+    /// Vector 0 for everything, by MSI-X.
     Single,
+    /// Vector 0 for everything, by the one message of MSI.
+    Msi,
     /// Vector 0 for everything, told by the INTx line and acknowledged through ICR.
     Intx,
+}
+
+impl Vectors {
+    /// The kind of interrupts that the driver's kernel sets up for it.
+    pub const fn interrupts(self) -> Interrupts {
+        match self {
+            Self::Buddy | Self::Separate | Self::Single => Interrupts::MsiX,
+            Self::Msi => Interrupts::Msi,
+            Self::Intx => Interrupts::Line,
+        }
+    }
+
+    /// Whether a device that answers so to GET_CONF_INTR lets a driver have this kind: the one that it names or a lesser one, and any
+    /// where it names none. Source: linux vmxnet3_drv.c, vmxnet3_alloc_intr_resources.
+    pub fn is_allowed(self, answer: ConfIntr) -> bool {
+        let wanted = match self.interrupts() {
+            Interrupts::MsiX => interrupt_type::MSIX,
+            Interrupts::Msi => interrupt_type::MSI,
+            Interrupts::Line => interrupt_type::INTX,
+        };
+        let best = answer.kind();
+        (best == interrupt_type::AUTO || best >= wanted) && answer.mask_mode() != mask_mode::LAZY
+    }
 }
 
 /// Receive-side scaling the driver asks for.
@@ -176,7 +203,7 @@ impl DriverConfig {
     pub fn tx_vector(&self, queue: u8) -> u8 {
         match self.vectors {
             Vectors::Buddy | Vectors::Separate => queue,
-            Vectors::Single | Vectors::Intx => 0,
+            Vectors::Single | Vectors::Msi | Vectors::Intx => 0,
         }
     }
 
@@ -185,7 +212,7 @@ impl DriverConfig {
         match self.vectors {
             Vectors::Buddy => queue,
             Vectors::Separate => self.tx_queues + queue,
-            Vectors::Single | Vectors::Intx => 0,
+            Vectors::Single | Vectors::Msi | Vectors::Intx => 0,
         }
     }
 
@@ -194,7 +221,7 @@ impl DriverConfig {
         match self.vectors {
             Vectors::Buddy => self.tx_queues.max(self.rx_queues),
             Vectors::Separate => self.tx_queues + self.rx_queues,
-            Vectors::Single | Vectors::Intx => 0,
+            Vectors::Single | Vectors::Msi | Vectors::Intx => 0,
         }
     }
 

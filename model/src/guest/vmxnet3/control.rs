@@ -5,7 +5,7 @@ use super::{Driver, Micro, Outcome, Phase};
 use crate::guest::GuestPort;
 use spec::event::Bar;
 use spec::layout::Bytes;
-use spec::vmxnet3::answer::DataSizes;
+use spec::vmxnet3::answer::{ConfIntr, DataSizes};
 use spec::vmxnet3::bar0::LargeBar0;
 use spec::vmxnet3::capability::{CAPABILITIES_SINCE, LARGE_BAR};
 use spec::vmxnet3::command::{QueueError, ecr};
@@ -23,6 +23,8 @@ use spec::vmxnet3::{
 pub(super) enum Ask {
     Version,
     UptVersion,
+    /// The kind of interrupts that the device wants used.
+    InterruptKind,
     /// A value that the driver reads and has no use for.
     Ignored(Bar1),
     Activated,
@@ -38,7 +40,7 @@ impl Ask {
             Self::Version => Bar1::Vrrs,
             Self::UptVersion => Bar1::Uvrs,
             Self::Ignored(register) => register,
-            Self::Activated | Self::TxDataSize | Self::Link => Bar1::Cmd,
+            Self::Activated | Self::InterruptKind | Self::TxDataSize | Self::Link => Bar1::Cmd,
             Self::Icr => Bar1::Icr,
         }
     }
@@ -66,7 +68,8 @@ impl Driver {
             self.micro.push_back(Micro::Read(Ask::UptVersion));
             self.write1(Bar1::Uvrs, 1);
             self.command(Command::GetConfIntr);
-            for register in [Bar1::Cmd, Bar1::Macl, Bar1::Mach] {
+            self.micro.push_back(Micro::Read(Ask::InterruptKind));
+            for register in [Bar1::Macl, Bar1::Mach] {
                 self.micro.push_back(Micro::Read(Ask::Ignored(register)));
             }
             self.ask_link();
@@ -242,6 +245,10 @@ impl Driver {
             }
             Ask::UptVersion if value & 1 == 0 => self.breaches.push(Breach::UptVersion { value }),
             Ask::UptVersion | Ask::Ignored(_) => {}
+            Ask::InterruptKind if !self.config.vectors.is_allowed(ConfIntr(value)) => {
+                self.breaches.push(Breach::InterruptKind { value });
+            }
+            Ask::InterruptKind => {}
             Ask::Activated => self.activated(value),
             Ask::TxDataSize => self.tx_data_size(value),
             Ask::Link => self.link = value,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::host::OneAccess;
-use crate::plane::{Rss, RxDataRing};
+use crate::plane::{Interrupts, Rss, RxDataRing};
 use crate::vmxnet3::testing::{DATA_RING, Guest, MAC, PEER, tcp4};
 use proptest::prelude::*;
 use spec::frame::generated;
@@ -130,12 +130,12 @@ fn apply(op: &Op, guest: &mut Guest, body: &mut Body) {
     }
 }
 
-fn start(profile: &'static Profile, intx: bool, features: u64, entry_bytes: u16) -> (Guest, Body) {
+fn start(profile: &'static Profile, interrupts: Interrupts, features: u64, entry_bytes: u16) -> (Guest, Body) {
     let mut guest = Guest::new();
     if entry_bytes != 0 {
         guest.activation.rx_data = vec![RxDataRing { pa: DATA_RING, entry_bytes }];
     }
-    guest.activation.intx = intx;
+    guest.activation.interrupts = interrupts;
     guest.activation.features = features;
     guest.activation.mod_levels = core::array::from_fn(|vector| (vector % 9) as u8);
     guest.activation.rss = Some(Rss { hash_type: 0xf, key: [7; 40], table: vec![0, 3] });
@@ -149,6 +149,10 @@ fn entry_bytes() -> impl Strategy<Value = u16> {
     prop::sample::select(vec![0, 64, 128, 2048])
 }
 
+fn interrupts() -> impl Strategy<Value = Interrupts> {
+    prop::sample::select(&Interrupts::ALL[..])
+}
+
 fn profile() -> impl Strategy<Value = &'static Profile> {
     prop::sample::select(Profile::ALL)
 }
@@ -157,9 +161,9 @@ proptest! {
     /// Running is stepping the first unit; each step makes at most one access; no guest breaks either.
     #[test]
     fn to_run_is_to_step_and_a_step_is_at_most_one_access(
-        profile in profile(), intx: bool, features in 0u64..16, entry in entry_bytes(), ops in prop::collection::vec(op(), 1..60)
+        profile in profile(), kind in interrupts(), features in 0u64..16, entry in entry_bytes(), ops in prop::collection::vec(op(), 1..60)
     ) {
-        let (mut guest, mut body) = start(profile, intx, features, entry);
+        let (mut guest, mut body) = start(profile, kind, features, entry);
         let (mut stepped_guest, mut stepped) = (guest.clone(), body.clone());
         for op in &ops {
             apply(op, &mut guest, &mut body);
@@ -186,9 +190,9 @@ proptest! {
     /// Nothing that is unmasked waits longer than the device says: behind that much time, and whatever it lets go, nothing waits for time.
     #[test]
     fn no_interrupt_waits_longer_than_the_device_says(
-        profile in profile(), intx: bool, ops in prop::collection::vec(op(), 1..60)
+        profile in profile(), kind in interrupts(), ops in prop::collection::vec(op(), 1..60)
     ) {
-        let (mut guest, mut body) = start(profile, intx, 0xf, 0);
+        let (mut guest, mut body) = start(profile, kind, 0xf, 0);
         for op in &ops {
             apply(op, &mut guest, &mut body);
             body.run(&mut guest.host, 20_000);
@@ -203,7 +207,7 @@ proptest! {
     /// Whatever the guest did, work ends: a bounded number of steps after the last stimulus nothing is left to do.
     #[test]
     fn work_is_bounded(profile in profile(), entry in entry_bytes(), ops in prop::collection::vec(op(), 1..60)) {
-        let (mut guest, mut body) = start(profile, false, 0xf, entry);
+        let (mut guest, mut body) = start(profile, Interrupts::MsiX, 0xf, entry);
         for op in &ops {
             apply(op, &mut guest, &mut body);
             body.run(&mut guest.host, 20_000);

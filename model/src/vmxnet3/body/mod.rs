@@ -169,7 +169,7 @@ impl Body {
         self.inbox.clear();
         self.vectors.auto_mask = activation.auto_mask;
         self.vectors.count = self.profile.width(activation.interface.version).vectors;
-        self.vectors.intx = activation.intx;
+        self.vectors.interrupts = activation.interrupts;
         if !self.planted.is(Mutant::SwSpacingOutlivesStop) {
             self.vectors.spacing.open();
         }
@@ -278,6 +278,7 @@ impl Body {
                 }
             }
         }
+        self.vectors.turn_to(activation.interrupts, host);
         let fresh = Progress::fresh(&activation, self.vectors.progress());
         self.adopt(activation, &fresh.tx, &fresh.rx);
     }

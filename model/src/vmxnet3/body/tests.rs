@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::host::Bare;
-use crate::plane::{Rss, RxDataRing};
+use crate::plane::{Activation, Interrupts, Rss, RxDataRing};
 use crate::vmxnet3::testing::{DATA_RING, Guest, MAC, PEER, RING, tcp4, transport_is_right};
 use spec::frame::generated;
 use spec::vmxnet3::command::feature;
@@ -544,7 +544,7 @@ fn a_vector_masks_itself_only_when_auto_mask_is_on() {
 
 #[test]
 fn the_line_stays_up_until_icr_is_read_and_the_read_masks() {
-    let mut rig = Rig::with(&Profile::SMALL, |activation| activation.intx = true);
+    let mut rig = Rig::with(&Profile::SMALL, |activation| activation.interrupts = Interrupts::Line);
     assert_eq!(rig.body.read_icr(&mut rig.guest.host), 0);
     rig.body.serve(Request::Raise(1), &mut rig.guest.host);
     rig.body.serve(Request::Raise(0), &mut rig.guest.host);
@@ -556,6 +556,36 @@ fn the_line_stays_up_until_icr_is_read_and_the_read_masks() {
     assert!(!rig.guest.host.line);
     assert_eq!(rig.body.read_bar0(Bar0::Imr(0)), 1);
     assert_eq!(rig.body.read_icr(&mut rig.guest.host), 0);
+}
+
+#[test]
+fn with_msi_vector_0_alone_is_told_by_a_message_and_icr_reads_0() {
+    for auto_mask in [false, true] {
+        let mut rig = Rig::with(&Profile::SMALL, |activation| {
+            (activation.interrupts, activation.auto_mask) = (Interrupts::Msi, auto_mask);
+        });
+        for vector in [1, 24, 0] {
+            rig.body.serve(Request::Raise(vector), &mut rig.guest.host);
+        }
+        rig.settle();
+        assert_eq!(rig.guest.host.vectors, [0]);
+        assert!(!rig.guest.host.line && !rig.body.progress().unwrap().vectors[1].pending);
+        assert_eq!(rig.body.read_bar0(Bar0::Imr(0)), u32::from(auto_mask));
+        assert_eq!(rig.body.read_icr(&mut rig.guest.host), 0);
+    }
+}
+
+#[test]
+fn a_line_nobody_acknowledged_goes_down_when_the_guest_turns_to_messages() {
+    let mut rig = Rig::with(&Profile::SMALL, |activation| activation.interrupts = Interrupts::Line);
+    rig.body.serve(Request::Raise(0), &mut rig.guest.host);
+    rig.settle();
+    assert!(rig.guest.host.line);
+    let activation = Activation { interrupts: Interrupts::Msi, ..rig.guest.activation.clone() };
+    rig.body.serve(Request::Start(Box::new(activation)), &mut rig.guest.host);
+    assert!(!rig.guest.host.line);
+    rig.settle();
+    assert_eq!(rig.guest.host.vectors, [0], "its cause is told all the same");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Masks and causes of the vectors, and the INTx line. A cause that comes too soon behind an interrupt of its vector waits, see
-//! [`Spacing`]; it stays a cause meanwhile, whatever becomes of the mask.
+//! Masks and causes of the vectors, and the INTx line. With MSI and the line there is vector 0 alone. A cause that comes too soon
+//! behind an interrupt of its vector waits, see [`Spacing`]; it stays a cause meanwhile, whatever becomes of the mask.
 //!
 //! Source: vmxnet3_defs.h, VMXNET3_REG_IMR and _ICR; linux vmxnet3_drv.c, vmxnet3_poll_rx_only, for why a masked vector must
 //! remember its cause.
@@ -7,7 +7,7 @@
 use super::spacing::Spacing;
 use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
-use crate::plane::VectorProgress;
+use crate::plane::{Interrupts, VectorProgress};
 use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::MAX_VECTORS;
 
@@ -27,8 +27,8 @@ pub(super) struct Vectors {
     asserted: bool,
     /// A vector masks itself when it fires.
     pub auto_mask: bool,
-    /// Interrupts use the INTx line.
-    pub intx: bool,
+    /// How interrupts reach the guest.
+    pub interrupts: Interrupts,
     /// Vectors that exist for the version in force.
     pub count: u8,
     /// Least spacing between interrupts of each.
@@ -47,8 +47,9 @@ impl Vectors {
     /// Something happened that `vector` is to tell. One that does not exist tells nothing.
     #[inline]
     pub fn cause(&mut self, vector: u8, planted: Planted) {
-        let count = if self.intx { 1 } else { self.count };
-        if vector >= count || vector >= 32 && planted.is(Mutant::SwVectorBeyond32) {
+        let all = self.interrupts == Interrupts::Msi && planted.is(Mutant::SwMsiTellsAll);
+        let vector = if all { 0 } else { vector };
+        if vector >= self.interrupts.vectors(self.count) || vector >= 32 && planted.is(Mutant::SwVectorBeyond32) {
             return;
         }
         let bit = 1u128 << vector;
@@ -60,10 +61,10 @@ impl Vectors {
     /// The vectors with something to tell.
     #[inline]
     fn wanted(&self) -> u128 {
-        let possible = match (self.intx, self.asserted) {
-            (false, _) => (1 << self.count) - 1,
-            (true, false) => 1,
-            (true, true) => 0,
+        let possible = match (self.interrupts, self.asserted) {
+            (Interrupts::MsiX, _) => (1 << self.count) - 1,
+            (Interrupts::Msi, _) | (Interrupts::Line, false) => 1,
+            (Interrupts::Line, true) => 0,
         };
         self.pending & !self.masked & possible
     }
@@ -97,7 +98,7 @@ impl Vectors {
         self.unmasked &= !bit;
         self.pending &= !bit;
         self.spacing.fired(vector);
-        if self.intx {
+        if self.interrupts == Interrupts::Line {
             // It is masked when ICR is read.
             self.asserted = true;
             host.intx(true);
@@ -127,6 +128,16 @@ impl Vectors {
             self.unmasked &= !bit;
         }
         self.masked = if masked { self.masked | bit } else { self.masked & !bit };
+    }
+
+    /// From now on interrupts are of this kind. A line that nobody asks ICR about any more goes down, and its cause stays.
+    pub fn turn_to(&mut self, kind: Interrupts, host: &mut impl Host) {
+        if kind != Interrupts::Line && self.asserted {
+            self.asserted = false;
+            self.pending |= 1;
+            host.intx(false);
+        }
+        self.interrupts = kind;
     }
 
     /// An ICR read: acknowledges the line.

@@ -121,7 +121,7 @@ impl Plane {
         self.state.lifecycle = Lifecycle::Inactive;
         self.state.queue_desc_pa = found.queue_desc_pa;
         self.state.event_vector = found.event_vector;
-        let activation = Activation { intx: self.state.intx, ..found.activation };
+        let activation = Activation { interrupts: self.state.interrupts, ..found.activation };
         self.state.activation = Some(activation.clone());
         self.ask(Pending::Command(Command::ActivateDev), Request::Start(Box::new(activation)))
     }

@@ -14,7 +14,7 @@ mod told;
 
 use crate::host::Host;
 use crate::mutant::{Mutant, Planted};
-use crate::plane::{Activation, Reply, Request};
+use crate::plane::{Activation, Interrupts, Reply, Request};
 use spec::profile::{Deviation, Profile};
 use spec::vmxnet3::capability::CAPABILITIES_SINCE;
 use spec::vmxnet3::command::ecr;
@@ -67,8 +67,8 @@ pub struct PlaneState {
     pub result: u32,
     /// The link is up.
     pub link_up: bool,
-    /// Interrupts use the INTx line, as the PCI layer has it; copied at ACTIVATE_DEV.
-    pub intx: bool,
+    /// How interrupts reach the guest, as the PCI layer has it; copied at ACTIVATE_DEV.
+    pub interrupts: Interrupts,
     /// Configuration copies; present while active and while ACTIVATE_DEV waits for the data plane.
     pub activation: Option<Activation>,
     /// Where the queue descriptors lie, guest-physical; 256 bytes each, TX first.
@@ -99,7 +99,7 @@ impl PlaneState {
             last_command: 0,
             result: 0,
             link_up,
-            intx: false,
+            interrupts: Interrupts::MsiX,
             activation: None,
             queue_desc_pa: 0,
             event_vector: 0,
@@ -187,9 +187,9 @@ impl Plane {
         self.state.lifecycle == Lifecycle::Active
     }
 
-    /// The PCI layer says whether interrupts use the INTx line; the next ACTIVATE_DEV works from it.
-    pub fn set_intx(&mut self, intx: bool) {
-        self.state.intx = intx;
+    /// The PCI layer says how interrupts reach the guest; the next ACTIVATE_DEV works from it. True: that is another kind than before.
+    pub fn set_interrupts(&mut self, kind: Interrupts) -> bool {
+        core::mem::replace(&mut self.state.interrupts, kind) != kind
     }
 
     /// Reads a register. `icr` is what the data plane answered for ICR, which the caller asks first, and for ICR only.

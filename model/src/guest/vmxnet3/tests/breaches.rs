@@ -7,6 +7,30 @@ use spec::vmxnet3::command::feature;
 use spec::vmxnet3::rx::{RXCOMP, RXCOMP_LRO};
 use spec::vmxnet3::{RxDesc, TxCompDesc};
 
+#[test]
+fn the_kind_of_interrupts() {
+    use super::super::config::Vectors::{Buddy, Intx, Msi};
+    // Type, and the kinds that a driver may have then.
+    for (answer, allowed) in [
+        (0, &[Buddy, Msi, Intx][..]),
+        (1, &[Intx][..]),
+        (2, &[Msi, Intx][..]),
+        (3, &[Buddy, Msi, Intx][..]),
+        (4, &[Buddy, Msi, Intx][..]),
+        (8, &[][..]),
+    ] {
+        for vectors in [Buddy, Msi, Intx] {
+            let mut rig = Rig::down(DriverConfig { vectors, ..DriverConfig::tiny() });
+            rig.fake.conf_intr = answer;
+            rig.driver.bring_up();
+            rig.settle();
+            let breach = Breach::InterruptKind { value: answer };
+            let expected = if allowed.contains(&vectors) { vec![] } else { vec![breach] };
+            assert_eq!(rig.driver.breaches(), expected, "{answer} for {vectors:?}");
+        }
+    }
+}
+
 /// A completion of the first buffer of ring 0 that no driver minds.
 fn good() -> RxCompDesc {
     let mut comp = RxCompDesc::default();

@@ -53,6 +53,8 @@ pub(super) struct Fake {
     pub(super) uvrs: u32,
     pub(super) link: u32,
     pub(super) activate_answer: u32,
+    /// Answer of GET_CONF_INTR.
+    pub(super) conf_intr: u32,
     /// Answer of GET_TXDATA_DESC_SIZE.
     pub(super) tx_data: u32,
     /// Written by GET_COALESCE.
@@ -85,6 +87,7 @@ impl Fake {
             uvrs: 1,
             link: spec::vmxnet3::LINK_UP,
             activate_answer: 0,
+            conf_intr: 0,
             tx_data: 128,
             coalesce: CoalesceScheme::default(),
             icr: 0,
@@ -151,6 +154,7 @@ impl Fake {
             }
             Command::QuiesceDev | Command::ResetDev => self.active = false,
             Command::GetLink => self.answer = self.link,
+            Command::GetConfIntr => self.answer = self.conf_intr,
             Command::GetTxdataDescSize => self.answer = self.tx_data,
             Command::GetCoalesce => {
                 let words = VariableLenConf(self.shared().cmd_info());

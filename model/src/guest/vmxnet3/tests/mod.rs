@@ -280,7 +280,7 @@ fn event(rig: &mut Rig, bits: u32) {
 
 #[test]
 fn a_link_event_is_acknowledged_and_the_link_asked_for() {
-    for vectors in [Vectors::Buddy, Vectors::Separate, Vectors::Single] {
+    for vectors in [Vectors::Buddy, Vectors::Separate, Vectors::Single, Vectors::Msi] {
         let mut rig = Rig::up(DriverConfig { vectors, ..DriverConfig::tiny() });
         rig.fake.link = 0;
         event(&mut rig, ecr::LINK);
