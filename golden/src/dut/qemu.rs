@@ -454,16 +454,6 @@ impl Dut for Qemu {
         Ok(())
     }
 
-    /// Its clock stands still but for this.
-    fn advance(&mut self, ns: u64, seen: &mut Vec<Seen>) -> Result<(), Trouble> {
-        self.settle(seen)?;
-        if ns > 0 {
-            self.ask(Ask::Clock(ns))?;
-            self.settle(seen)?;
-        }
-        Ok(())
-    }
-
     fn link(&mut self, up: bool) -> Result<(), Trouble> {
         self.script.aside(if up { "the link goes up" } else { "the link goes down" });
         self.run("set_link", &json!({ "name": "wire", "up": up }), None)

@@ -25,8 +25,6 @@ pub(super) enum Ask {
     In(u8, u16),
     /// Writes that many bytes to a port.
     Out(u8, u16, u32),
-    /// Lets that many nanoseconds go on.
-    Clock(u64),
 }
 
 /// The letter at the end of a request's name.
@@ -50,7 +48,6 @@ impl fmt::Display for Ask {
             Self::Write(width, at, value) => write!(f, "write{} {at:#x} {value:#x}", letter(width)),
             Self::In(width, port) => write!(f, "in{} {port:#x}", letter(width)),
             Self::Out(width, port, value) => write!(f, "out{} {port:#x} {value:#x}", letter(width)),
-            Self::Clock(ns) => write!(f, "clock_step {ns}"),
         }
     }
 }
@@ -64,7 +61,6 @@ impl Ask {
         }
         let value = match (self, words.next()) {
             (Self::Read(..) | Self::In(..), Some(word)) => u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()?,
-            (Self::Clock(_), Some(word)) => word.parse().ok()?,
             (Self::Write(..) | Self::Out(..), None) => 0,
             _ => return None,
         };
