@@ -6,6 +6,7 @@ mod live;
 mod process;
 mod refusals;
 mod schema;
+mod served;
 mod traces;
 mod verbs;
 mod verdict;

@@ -1,10 +1,11 @@
 //! A device behind a vfio-user socket as a device under test: registers by message, guest memory in a file that both sides map,
 //! an eventfd a vector, frames over a UNIX stream where the device's wire is one.
 //!
-//! The protocol has no word for "done": a device goes on by itself behind its answers. [`Dut::settle`] asks twice for the
-//! configuration space, which has no effect and is answered behind everything asked before, and then waits until neither wire nor
-//! eventfd has said anything for [`Place::quiet`]. What a device does later than that is told too late, or to the next settle; so
-//! whoever judges a slow one names a longer time. What a device only does when its guest or its clock moves is not waited for.
+//! The protocol has no word for "done": a device goes on by itself behind its answers. A server whose control says so in its status,
+//! as `vnic serve` does by `idle`, is asked until it is: then all that it did lies in the sockets. Of any other one [`Dut::settle`] asks
+//! twice for the configuration space, which has no effect and is answered behind everything asked before, and then waits until neither
+//! wire nor eventfd has said anything for [`Place::quiet`]. What such a device does later than that is told too late, or to the next
+//! settle; so whoever judges a slow one names a longer time. What a device only does when its guest or its clock moves is not waited for.
 //!
 //! Not seen: the order of frames and vectors, a vector that fired twice between two settles (it counts once), the INTx line.
 //!
@@ -55,6 +56,9 @@ const MOST_FRAME: usize = 1 << 17;
 /// How long the device may take to answer on its wire's or its control's socket, and to come to rest.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a device that is not idle is left alone before it is asked again, unless it says something meanwhile.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// Where a device is, as a user writes it: `SOCKET[,wire=PATH][,control=PATH][,quiet=MS]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -63,9 +67,11 @@ pub struct Place {
     /// The socket that its wire listens at, for frames each behind its length: `vnic serve --wire stream-listen:PATH`, or QEMU's
     /// `-netdev stream` as a server. Without one, frames go nowhere.
     pub wire: Option<PathBuf>,
-    /// The socket of its control, as `vnic serve --control` has it. Without one, the link stays as it is.
+    /// The socket of its control, as `vnic serve --control` has it: it moves the link, and says when the device is idle. Without one, the
+    /// link stays as it is.
     pub control: Option<PathBuf>,
-    /// Silence after which it counts as settled; 6 ms unless said: `vnic serve` paces a driver's doorbells for 4 ms behind the last.
+    /// Silence after which it counts as settled where no control says `idle`; 6 ms unless said: `vnic serve` paces a driver's doorbells
+    /// for 4 ms behind the last.
     pub quiet: Duration,
 }
 
@@ -145,14 +151,48 @@ impl Cable {
     }
 }
 
-/// A connection to the device and to its wire.
+/// Orders to the server's control: a JSON object a line, one answered with one.
+#[derive(Debug)]
+struct Orders(BufReader<UnixStream>);
+
+impl Orders {
+    fn open(path: &PathBuf) -> std::io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Gives an order and takes its answer.
+    fn give(&mut self, order: &Value) -> Result<Value, Trouble> {
+        let mut asked = || -> std::io::Result<String> {
+            self.0.get_mut().write_all(format!("{order}\n").as_bytes())?;
+            let mut line = String::new();
+            self.0.by_ref().take(1 << 16).read_line(&mut line)?;
+            Ok(line)
+        };
+        let line = asked().map_err(|error| Trouble::Odd(format!("to the order {order}: {error}")))?;
+        let answer: Value = serde_json::from_str(&line).unwrap_or_default();
+        if answer.get("ok") == Some(&Value::Bool(true)) {
+            Ok(answer)
+        } else {
+            Err(Trouble::Odd(format!("to the order {order}: {}", line.trim_end())))
+        }
+    }
+}
+
+/// A connection to the device, to its wire, and to the control of its server.
 #[derive(Debug)]
 struct Line {
     client: Client,
     cable: Option<Cable>,
+    orders: Option<Orders>,
+    /// The control says whether the device is idle.
+    says_idle: bool,
 }
 
-/// A socket that serves one peer at a time: whoever comes next takes the device from the one before. The wire stays plugged in.
+/// A socket that serves one peer at a time: whoever comes next takes the device from the one before. The wire stays plugged in, and the
+/// control stays open.
 #[derive(Debug)]
 pub struct Socket {
     place: Place,
@@ -176,8 +216,8 @@ impl Socket {
     /// # Errors
     /// [`Trouble::Start`] when nobody listens, or there is no VMXNET3 with MSI-X; or what [`Dut`] says.
     pub fn device(&mut self) -> Result<VfioUser, Trouble> {
-        let cable = self.last.take().and_then(|line| line.cable);
-        let device = VfioUser::connect(&self.place, cable)?;
+        let (cable, orders) = self.last.take().map_or((None, None), |line| (line.cable, line.orders));
+        let device = VfioUser::connect(&self.place, cable, orders)?;
         self.last = Rc::clone(&device.line);
         Ok(device)
     }
@@ -218,7 +258,7 @@ fn trouble(error: ClientError, asked: &str) -> Trouble {
 }
 
 impl VfioUser {
-    fn connect(place: &Place, plugged: Option<Cable>) -> Result<Self, Trouble> {
+    fn connect(place: &Place, plugged: Option<Cable>, opened: Option<Orders>) -> Result<Self, Trouble> {
         let path = |path: &PathBuf, error: &dyn std::fmt::Display| start(format!("{}: {error}", path.display()));
         let mut client = Client::connect(&place.socket).map_err(|error| path(&place.socket, &error))?;
         let caps = client.version(&Capabilities { max_msg_fds: 16, ..Capabilities::default() });
@@ -227,6 +267,12 @@ impl VfioUser {
             (None, Some(wire)) => Some(Cable::plug(wire).map_err(|error| path(wire, &error))?),
             (plugged, _) => plugged,
         };
+        let mut orders = match (opened, &place.control) {
+            (None, Some(control)) => Some(Orders::open(control).map_err(|error| path(control, &error))?),
+            (opened, _) => opened,
+        };
+        let status = orders.as_mut().map(|orders| orders.give(&json!({ "do": "status" }))).transpose()?;
+        let says_idle = status.is_some_and(|status| status.get("idle").is_some_and(Value::is_boolean));
         let file = File::from(memfd_create("guest", MemfdFlags::CLOEXEC).map_err(start)?);
         file.set_len(REGION.1 as u64).map_err(start)?;
         let mapped = client.dma_map(REGION.0, REGION.1 as u64, Some((file.as_fd(), 0)), true);
@@ -254,10 +300,14 @@ impl VfioUser {
             vectors,
         };
         let most_fds = usize::try_from(caps.max_msg_fds).unwrap_or(usize::MAX).clamp(1, 16);
-        let line = Rc::new(RefCell::new(Some(Line { client, cable })));
+        let line = Rc::new(RefCell::new(Some(Line { client, cable, orders, says_idle })));
         let mut device = Self { about, cannot, place: place.clone(), most_fds, memory, events, stirred: true, line };
         device.reset()?;
-        // What an earlier peer left behind.
+        // What an earlier peer left behind: its link is nothing that a reset of the function changes.
+        match device.link(true) {
+            Ok(()) | Err(Trouble::Cannot(_)) => {}
+            Err(trouble) => return Err(trouble),
+        }
         device.settle(&mut Vec::new())?;
         let mut head = [0; 12];
         device.call("read its configuration space", |client| client.read(region::CONFIG, 0, &mut head))?;
@@ -270,9 +320,9 @@ impl VfioUser {
         let high = device.read(Bar::Bar1, Bar1::Mach.offset(), 4)? as u16;
         device.about.mac[..4].copy_from_slice(&low.to_le_bytes());
         device.about.mac[4..].copy_from_slice(&high.to_le_bytes());
-        let quiet = place.quiet.as_millis();
+        let settled = if says_idle { "it is idle".into() } else { format!("quiet for {} ms", place.quiet.as_millis()) };
         device.about.identity =
-            format!("vfio-user {vendor:04x}:{number:04x} revision {revision}, settled when quiet for {quiet} ms");
+            format!("vfio-user {vendor:04x}:{number:04x} revision {revision}, settled when {settled}");
         Ok(device)
     }
 
@@ -367,38 +417,65 @@ impl VfioUser {
         Ok(())
     }
 
-    /// Waits until wire or a vector says something; false: neither did for as long as it may be quiet.
-    fn stirs(&self) -> Result<bool, Trouble> {
+    /// Waits until wire or a vector says something; false: neither did for as long as `quiet`.
+    fn stirs(&self, quiet: Duration) -> Result<bool, Trouble> {
         let line = self.line.borrow();
         let cable =
             line.as_ref().ok_or_else(taken)?.cable.iter().map(|cable| PollFd::new(&cable.stream, PollFlags::IN));
         let mut fds: Vec<_> = cable.chain(self.events.iter().map(|event| PollFd::new(event, PollFlags::IN))).collect();
         let quiet = Timespec {
-            tv_sec: i64::try_from(self.place.quiet.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: self.place.quiet.subsec_nanos().into(),
+            tv_sec: i64::try_from(quiet.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: quiet.subsec_nanos().into(),
         };
         let ready = retry_on_intr(|| poll(&mut fds, Some(&quiet)));
         ready.map(|ready| ready > 0).map_err(|errno| Trouble::Odd(errno.to_string()))
     }
 
-    /// Gives an order to its control.
-    fn order(&self, order: &Value) -> Result<(), Trouble> {
-        let path = self.place.control.as_ref().ok_or(Trouble::Cannot(Lack::Link))?;
-        let asked = || -> std::io::Result<String> {
-            let mut stream = UnixStream::connect(path)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            writeln!(stream, "{order}")?;
-            let mut line = String::new();
-            BufReader::new(stream.take(1 << 16)).read_line(&mut line)?;
-            Ok(line)
-        };
-        let line = asked().map_err(|error| Trouble::Odd(format!("to the order {order}: {error}")))?;
-        let answer: Value = serde_json::from_str(&line).unwrap_or_default();
-        if answer.get("ok") == Some(&Value::Bool(true)) {
-            Ok(())
-        } else {
-            Err(Trouble::Odd(format!("to the order {order}: {}", line.trim_end())))
+    /// Gives an order to the control of its server.
+    fn order(&self, order: &Value) -> Result<Value, Trouble> {
+        let mut line = self.line.borrow_mut();
+        line.as_mut().ok_or_else(taken)?.orders.as_mut().ok_or(Trouble::Cannot(Lack::Link))?.give(order)
+    }
+
+    fn says_idle(&self) -> bool {
+        self.line.borrow().as_ref().is_some_and(|line| line.says_idle)
+    }
+
+    /// Whether its server says that it has nothing left to do.
+    fn is_idle(&self) -> Result<bool, Trouble> {
+        Ok(self.order(&json!({ "do": "status" }))?.get("idle") == Some(&Value::Bool(true)))
+    }
+
+    /// Waits until its server says that it is idle.
+    fn until_idle(&mut self, seen: &mut Vec<Seen>) -> Result<(), Trouble> {
+        let until = Instant::now() + PATIENCE;
+        while !self.is_idle()? {
+            // What it sends meanwhile is taken, so that it has room for more.
+            self.stirs(LOOK)?;
+            self.drain(seen)?;
+            if Instant::now() > until {
+                return Err(Trouble::Hangs("to come to rest".into()));
+            }
+        }
+        self.drain(seen)
+    }
+
+    /// Waits until it has been quiet for long enough.
+    fn until_quiet(&mut self, seen: &mut Vec<Seen>) -> Result<(), Trouble> {
+        let until = Instant::now() + PATIENCE;
+        self.barrier(seen)?;
+        loop {
+            while self.stirs(self.place.quiet)? {
+                self.drain(seen)?;
+                if Instant::now() > until {
+                    return Err(Trouble::Hangs("to come to rest".into()));
+                }
+            }
+            let before = seen.len();
+            self.barrier(seen)?;
+            if seen.len() == before {
+                return Ok(());
+            }
         }
     }
 
@@ -473,29 +550,20 @@ impl Dut for VfioUser {
         if !self.stirred {
             return self.drain(seen);
         }
-        let until = Instant::now() + PATIENCE;
         let mut news = Vec::new();
-        self.barrier(&mut news)?;
-        loop {
-            while self.stirs()? {
-                self.drain(&mut news)?;
-                if Instant::now() > until {
-                    return Err(Trouble::Hangs("to come to rest".into()));
-                }
-            }
-            let before = news.len();
-            self.barrier(&mut news)?;
-            if news.len() == before {
-                seen.append(&mut news);
-                self.stirred = false;
-                return Ok(());
-            }
+        if self.says_idle() {
+            self.until_idle(&mut news)?;
+        } else {
+            self.until_quiet(&mut news)?;
         }
+        seen.append(&mut news);
+        self.stirred = false;
+        Ok(())
     }
 
     fn link(&mut self, up: bool) -> Result<(), Trouble> {
         self.stirred = true;
-        self.order(&json!({ "do": "link", "up": up }))
+        self.order(&json!({ "do": "link", "up": up })).map(drop)
     }
 
     fn reset(&mut self) -> Result<(), Trouble> {

@@ -113,6 +113,8 @@ pub struct Engine<M> {
     /// The adapter is to be entered when it can be.
     wants_hardware: bool,
     paused: bool,
+    /// The last turn of work ended with more to do.
+    more: bool,
     bells: Bells,
     hold: Hold,
     pulse: Pulse,
@@ -154,6 +156,7 @@ impl<M: Looks> Engine<M> {
             frame: Vec::new(),
             wants_hardware: false,
             paused: false,
+            more: false,
             bells: Bells::default(),
             hold: Hold::default(),
             pulse: Pulse::default(),
@@ -324,8 +327,26 @@ impl<M: Looks> Engine<M> {
         self.paused
     }
 
+    /// The last turn of work left nothing to do and nothing is held back: no frame either way, no interrupt, no threshold that the
+    /// pace of doorbells set for a while. Until somebody asks something of it, or stores to its memory, the device does nothing. What
+    /// lies on the wire when the turn begins is part of its work.
+    pub fn is_idle(&mut self) -> bool {
+        let held = self.bells.looks() || self.system.messages() != 0 || self.busy_since.is_some();
+        !(self.more || held || self.paused || self.wants_hardware || self.is_moving())
+            && self.system.wait_ns().is_none()
+            && self.outlet.flush()
+            && self.outlet.wire_mut().settled()
+            // Frames that wait for buffers stay on the wire.
+            && (self.starved_since.is_none() || !self.outlet.wire_mut().waits())
+    }
+
     /// Does what there is to do; true when there may be more.
     pub fn work(&mut self) -> bool {
+        self.more = self.turn();
+        self.more
+    }
+
+    fn turn(&mut self) -> bool {
         if self.is_moving() {
             return self.stand();
         }

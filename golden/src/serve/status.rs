@@ -11,7 +11,8 @@ use spec::vic::{CqReg, RqReg, WqReg};
 use spec::vmxnet3::Interrupts;
 
 /// What it is.
-pub(super) fn status(station: &Station) -> Value {
+pub(super) fn status(station: &mut Station) -> Value {
+    let idle = station.engine.is_idle();
     let engine = &station.engine;
     let system = engine.system();
     let state = system.plane().state();
@@ -35,6 +36,7 @@ pub(super) fn status(station: &Station) -> Value {
         "rx_queues": rx,
         "interrupts": system.pci().interrupts().word(),
         "intx": system.pci().interrupts() == Interrupts::Line,
+        "idle": idle,
         "paused": engine.is_paused(),
         "moving": engine.is_moving(),
         "recording": engine.is_recording(),

@@ -99,6 +99,10 @@ impl<W: Wire> Wire for Captured<W> {
         self.wire.settled()
     }
 
+    fn waits(&mut self) -> bool {
+        self.wire.waits()
+    }
+
     fn counters(&self) -> WireCounters {
         let inner = self.wire.counters();
         WireCounters { uncaptured: inner.uncaptured + self.uncaptured, ..inner }

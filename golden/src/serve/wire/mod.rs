@@ -9,7 +9,8 @@
 //! [`WireSpec`] is the text a user writes, [`open`] makes the back end. Frames carry no FCS and may carry a VLAN tag. Nothing
 //! here knows a device: a frame that came in is the caller's to keep or drop.
 
-use rustix::event::PollFlags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +61,17 @@ pub trait Wire: Send {
     /// Goes on with what [`Wire::send`] left half done; true when every frame that was taken has left this process.
     fn settled(&mut self) -> bool {
         true
+    }
+
+    /// [`Wire::receive`] may have a frame now. Never false where one waits.
+    fn waits(&mut self) -> bool {
+        if self.due() == Some(Duration::ZERO) {
+            return true;
+        }
+        let waits = self.fds();
+        let mut fds: Vec<_> = waits.iter().flatten().map(|wait| PollFd::new(&*wait.fd, PollFlags::IN)).collect();
+        let ready = retry_on_intr(|| poll(&mut fds, Some(&Timespec::default())));
+        ready.is_ok_and(|ready| ready > 0)
     }
 
     /// What went through since the back end was opened.
@@ -137,6 +149,10 @@ impl<W: Wire + ?Sized> Wire for Box<W> {
 
     fn settled(&mut self) -> bool {
         (**self).settled()
+    }
+
+    fn waits(&mut self) -> bool {
+        (**self).waits()
     }
 
     fn counters(&self) -> WireCounters {
