@@ -11,6 +11,7 @@ fn report(target: Target, mutant: Mutant, clause: &str) -> Report {
     let settings = Settings { choice: &choice, waivers: &[], seed: SEED, planted: Planted::some(mutant) };
     let device = Identity {
         dut: "model:software".into(),
+        call: "model:software".into(),
         identity: "ours".into(),
         version: String::new(),
         profile: &Profile::REFERENCE,

@@ -23,7 +23,7 @@ fn every_version_holds_on_both_bodies() {
         let profile = Profile::by_name(&format!("reference+v{version}")).expect("a profile");
         for (target, dut) in [(Target::Software, "model:software"), (Target::Adapter, "model:adapter")] {
             let (dut, identity, version) = (dut.to_string(), String::new(), String::new());
-            let device = Identity { dut, identity, version, profile, mutant: None };
+            let device = Identity { call: dut.clone(), dut, identity, version, profile, mutant: None };
             let report = run(device, &mut Under::Ours(target), &settings, &mut |_, _| {}).expect("eligible");
             let bad: Vec<_> = report.rows.iter().filter(|row| !row.verdict.is_good()).collect();
             assert!(report.holds(), "{} on {target:?}: {bad:#?}", profile.name);

@@ -40,6 +40,7 @@ pub fn run(device: &mut impl Dut, options: &Options) -> Result<Report, Refused> 
     let about = lender.about();
     let identity = Identity {
         dut: about.name.clone(),
+        call: about.name.clone(),
         identity: about.identity.clone(),
         version: about.version.clone(),
         profile: options.profile,

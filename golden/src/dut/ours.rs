@@ -42,13 +42,18 @@ pub struct Ours {
 impl Ours {
     /// A device of `profile` at power-on, built with address `mac`.
     pub fn new(profile: &'static Profile, mac: [u8; 6]) -> Self {
-        let system = System::new(profile, Memory::new(&[(BASE, BYTES)]), mac);
+        Self::over(profile, mac, BASE, BYTES)
+    }
+
+    /// As [`Ours::new`], with `bytes` of guest memory from `base` on.
+    pub fn over(profile: &'static Profile, mac: [u8; 6], base: u64, bytes: usize) -> Self {
+        let system = System::new(profile, Memory::new(&[(base, bytes)]), mac);
         let about = About {
             name: format!("model {}", profile.name),
             identity: format!("vnic {}", env!("CARGO_PKG_VERSION")),
             version: "0.0".into(),
-            base: BASE,
-            bytes: BYTES,
+            base,
+            bytes,
             mac,
             vectors: match profile.interrupts {
                 Interrupts::MsiX => profile.widest().vectors.into(),

@@ -25,13 +25,15 @@ pub fn recording(recording: &Recording) -> Result<String, ImportError> {
 }
 
 fn header(header: &Header) -> String {
-    let Header { device, profile, mac, kernel, origin, date, seed, memory, fill, case, mutant, partial } = header;
+    let Header { device, profile, mac, kernel, origin, date, seed, memory, fill, case, mutant, outside, partial } =
+        header;
     let mut page = super::Page::default();
     page.heading("recording");
     page.line("device", device.name());
     page.line("profile", profile.name);
     page.line("mac", super::mac(mac));
-    for (name, value) in [("kernel", kernel), ("origin", origin), ("date", date), ("case", case)] {
+    for (name, value) in [("kernel", kernel), ("origin", origin), ("date", date), ("case", case), ("outside", outside)]
+    {
         if !value.is_empty() {
             page.line(name, value);
         }

@@ -97,6 +97,12 @@ impl Divergence {
         Self { line: step.answer_line, call: call + 1, effect: None, field, expected, got }
     }
 
+    /// Guest memory at `pa` is not what it was where it was looked at.
+    pub(super) fn memory(step: &Step, call: usize, pa: u64, was: &[u8], is: &[u8], rings: &Rings) -> Self {
+        let (field, expected, got) = declared(pa, was, is, rings);
+        Self { line: step.answer_line, call: call + 1, effect: None, field, expected, got }
+    }
+
     /// The hypervisor looked elsewhere.
     pub(super) fn look(call: usize, look: &Looked, pa: u64, len: usize) -> Self {
         let (field, expected, got) = if look.pa == pa {

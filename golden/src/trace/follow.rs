@@ -236,7 +236,7 @@ pub fn walk<T: Tap>(trace: &Trace, tap: T, mut each: impl FnMut(Place<'_>, &Ring
 }
 
 /// What a call tells before its effects.
-fn before<'a>(call: &'a Call<'_>) -> Option<Stimulus<'a>> {
+pub(super) fn before<'a>(call: &'a Call<'_>) -> Option<Stimulus<'a>> {
     Some(match call {
         Call::Write { bar, offset, value } => Stimulus::RegisterWrite { bar: *bar, offset: *offset, value: *value },
         Call::Store { pa, bytes } => Stimulus::GuestStore { pa: *pa, bytes },

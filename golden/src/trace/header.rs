@@ -64,6 +64,8 @@ pub struct Header {
     pub case: String,
     /// The bug that was planted in the device.
     pub mutant: Option<Mutant>,
+    /// What somebody else's device says it is, seen from outside only; empty: it is one of our own models.
+    pub outside: String,
     /// The case did what no call stands for, so the calls cannot be made again: the case can, with the suite's seed.
     pub partial: Option<u64>,
 }
@@ -83,6 +85,7 @@ impl Header {
             fill: 0,
             case: String::new(),
             mutant: None,
+            outside: String::new(),
             partial: None,
         }
     }

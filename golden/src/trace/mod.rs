@@ -31,9 +31,12 @@
 //!
 //! The header comes first: `vnic-trace VERSION`, then in any order and each at most once `device software | adapter | switching`,
 //! `profile NAME`, `mac ADDRESS` (these three must be there), `kernel`, `origin` and `date` with words up to the end of the line,
-//! `seed N`, `case NAME` of the suite, `mutant NAME` of a planted bug, `partial SEED`, `fill BYTE`; then any number of `memory ADDRESS +LENGTH` in
+//! `seed N`, `case NAME` of the suite, `mutant NAME` of a planted bug, `partial SEED`, `fill BYTE`,
+//! `outside WORDS`; then any number of `memory ADDRESS +LENGTH` in
 //! ascending order; then `begin`. `partial` says that the case did what no call stands for, so that it can be held again, with the
-//! suite's seed, but its calls cannot be made again. Every byte of named memory is `fill` at the start, zero where nothing is said, and
+//! suite's seed, but its calls cannot be made again. `outside` says that the device is somebody else's, which one, and that it was seen from
+//! outside only: no reads, no refused accesses, all frames on queue 0, and what it did to memory where it was looked at, behind `run` and `idle`.
+//! Every byte of named memory is `fill` at the start, zero where nothing is said, and
 //! every guest store is in the trace. A live recording names none: there the device's reads tell what memory held.
 //!
 //! | line | is |
@@ -73,6 +76,7 @@ mod frames;
 mod header;
 mod known;
 mod names;
+mod outside;
 mod read;
 mod replay;
 mod script;
@@ -86,6 +90,7 @@ pub use divergence::{Divergence, cell_layout, describe};
 pub use exercise::exercise;
 pub use follow::{Place, walk};
 pub use header::{Device, Header, MOST_MEMORY, MOST_REGIONS};
+pub use outside::{MOST_OUTSIDE, Outside, OutsideError, model_outside, replay_outside};
 pub use read::{is_trace, parse};
 pub use replay::{Replay, ReplayError, replay, replay_planted};
 pub use script::{ScriptError, Setup, record};

@@ -86,7 +86,7 @@ type Lines<'a, 'l> = &'l mut dyn Iterator<Item = (usize, &'a str)>;
 fn header(lines: Lines<'_, '_>, generated: &mut usize) -> Result<Header, TextError> {
     let (mut device, mut profile, mut mac, mut seed) = (None, None, None, None);
     let (mut kernel, mut origin, mut date) = (None, None, None);
-    let (mut fill, mut case, mut mutant, mut partial) = (None, None, None, None);
+    let (mut fill, mut case, mut mutant, mut partial, mut outside) = (None, None, None, None, None);
     let mut memory: Vec<(u64, u64)> = Vec::new();
     let (mut named, mut total, mut last) = (false, 0u64, 1);
     for (line, text) in lines {
@@ -144,6 +144,10 @@ fn header(lines: Lines<'_, '_>, generated: &mut usize) -> Result<Header, TextErr
                 let value = words.decimal("a number")?;
                 once(&mut partial, value, &words)?;
             }
+            "outside" => {
+                let value = words.rest("words")?.to_string();
+                once(&mut outside, value, &words)?;
+            }
             "fill" => {
                 let value: u8 = words.hex("a byte")?;
                 once(&mut fill, value, &words)?;
@@ -164,7 +168,8 @@ fn header(lines: Lines<'_, '_>, generated: &mut usize) -> Result<Header, TextErr
                 let (Some(device), Some(profile), Some(mac)) = (device, profile, mac) else {
                     return Err(words.error("device, profile and mac before `begin`"));
                 };
-                let [kernel, origin, date, case] = [kernel, origin, date, case].map(Option::unwrap_or_default);
+                let [kernel, origin, date, case, outside] =
+                    [kernel, origin, date, case, outside].map(Option::unwrap_or_default);
                 let fill = fill.unwrap_or(0);
                 return Ok(Header {
                     device,
@@ -178,12 +183,13 @@ fn header(lines: Lines<'_, '_>, generated: &mut usize) -> Result<Header, TextErr
                     fill,
                     case,
                     mutant,
+                    outside,
                     partial,
                 });
             }
             _ => {
                 return Err(words.error(
-                    "device, profile, mac, kernel, origin, date, seed, case, mutant, partial, fill, memory or begin",
+                    "device, profile, mac, kernel, origin, date, seed, case, mutant, partial, fill, outside, memory or begin",
                 ));
             }
         }

@@ -84,12 +84,12 @@ fn a_trace_that_was_read_is_written_as_it_was() {
 #[test]
 fn the_conversation_of_a_case_keeps_its_name_its_bug_its_memory_and_its_claims() {
     let text = text(Device::Software);
-    let told = "case some-case\nmutant sw-rx-rqid\npartial 9\nfill 0xa5\nmemory";
+    let told = "case some-case\nmutant sw-rx-rqid\npartial 9\nfill 0xa5\noutside a chip, revision 2\nmemory";
     let text = String::from_utf8(text).unwrap().replacen("memory", told, 1) + "! VMX-RX-007: case some-case: it is 1\n";
     let trace = parse(text.as_bytes()).unwrap();
     assert_eq!((&*trace.header.case, trace.header.fill), ("some-case", 0xa5));
     assert_eq!(trace.header.mutant.map(|mutant| mutant.row().1), Some("sw-rx-rqid"));
-    assert_eq!(trace.header.partial, Some(9));
+    assert_eq!((trace.header.partial, &*trace.header.outside), (Some(9), "a chip, revision 2"));
     let claim = Claim { after: trace.steps.len(), words: "VMX-RX-007: case some-case: it is 1".into() };
     assert_eq!(trace.claims, [claim]);
     assert_eq!(String::from_utf8(trace.print()).unwrap(), text);

@@ -114,7 +114,8 @@ impl<W: io::Write> Writer<W> {
     }
 
     fn header(&mut self, header: &Header) {
-        let Header { device, profile, mac, kernel, origin, date, seed, memory, fill, case, mutant, partial } = header;
+        let Header { device, profile, mac, kernel, origin, date, seed, memory, fill, case, mutant, outside, partial } =
+            header;
         self.text(b"vnic-trace ");
         self.decimal(VERSION);
         self.end();
@@ -150,6 +151,7 @@ impl<W: io::Write> Writer<W> {
             self.address(u64::from(*fill));
             self.end();
         }
+        self.named("outside", outside);
         for &(pa, len) in memory {
             self.text(b"memory");
             self.address(pa);

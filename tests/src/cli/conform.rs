@@ -10,6 +10,7 @@ use crate::rig::PERMANENT;
 use crate::source::Source;
 use golden::dut::{Dut, Options, Place, Program, Socket, Starts, VfioUser};
 use golden::import::capture::read_file;
+use golden::trace::{Trace, model_outside};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model::mutant::{Mutant, Planted};
 use spec::profile::Profile;
@@ -24,7 +25,7 @@ pub struct Args {
     /// The device under test: model:software, model:adapter, qemu, qemu:COMMAND, process:COMMAND, a program that speaks JSON lines
     /// by the schema in tests/schema/dut-1.json, or vfio-user:SOCKET[,wire=PATH][,control=PATH][,quiet=MS]
     #[arg(long, value_name = "DEVICE")]
-    dut: Device,
+    dut: Named,
     /// What one of our models is built as, or a program is expected to be; `vnic list --profiles` names them
     #[arg(long, value_name = "NAME", value_parser = super::verify::profile, default_value = Profile::REFERENCE.name)]
     profile: &'static Profile,
@@ -61,6 +62,38 @@ pub struct Args {
     /// Where the conversation of each failing case goes
     #[arg(long, value_name = "FOLDER", default_value = "failure")]
     failures: PathBuf,
+}
+
+/// A device with the word that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    word: String,
+    device: Device,
+}
+
+impl FromStr for Named {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Ok(Self { word: word.into(), device: word.parse()? })
+    }
+}
+
+impl Named {
+    /// The word as a shell takes it.
+    fn quoted(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
+        if self.word.chars().all(plain) { self.word.clone() } else { format!("'{}'", self.word.replace('\'', "'\\''")) }
+    }
+
+    /// A fresh device of somebody else's, or our own in software, on which the conversation of `trace` can be held.
+    pub(super) fn outside(self, trace: &Trace) -> Result<Box<dyn Dut>, Trouble> {
+        match find(self, trace.header.profile, None)?.1 {
+            Under::Theirs(mut source) => Ok(source.device()?),
+            Under::Ours(Target::Software) => Ok(Box::new(model_outside(trace).map_err(Trouble::Outside)?)),
+            Under::Ours(_) => Err(Trouble::OutsideAdapter),
+        }
+    }
 }
 
 /// A device as it is named on the command line.
@@ -103,44 +136,45 @@ const QEMU: Profile = Profile { link_up: Profile::QEMU_11_1.link_up, ..Profile::
 type Found = (Identity, Under<'static>, &'static [waivers::Waiver]);
 
 /// The device of that name; `profile` is what it is expected to be where it does not matter to us.
-fn find(dut: Device, profile: &'static Profile, mutant: Option<Mutant>) -> Result<Found, Trouble> {
+fn find(dut: Named, profile: &'static Profile, mutant: Option<Mutant>) -> Result<Found, Trouble> {
+    let call = dut.quoted();
     let body = |target| if target == Target::Adapter { "adapter" } else { "software" };
-    Ok(match dut {
+    Ok(match dut.device {
         Device::Model(target) => {
             let (dut, version) = (format!("model:{}", body(target)), String::new());
             let identity = format!("vnic {}, {}", env!("CARGO_PKG_VERSION"), body(target));
-            (Identity { dut, identity, version, profile, mutant }, Under::Ours(target), &[])
+            (Identity { dut, call, identity, version, profile, mutant }, Under::Ours(target), &[])
         }
         Device::Qemu(command) => {
             // The address that the cases know.
             let mut starts = Starts::new(command, Options { mac: PERMANENT, ..Options::default() });
-            let identity = identity(&starts.machine().map_err(Trouble::Device)?, &QEMU);
+            let identity = identity(&starts.machine().map_err(Trouble::Device)?, call, &QEMU);
             let make = move || Ok(Box::new(starts.machine()?) as Box<dyn Dut>);
             (identity, Under::Theirs(Source::new(make)), waivers::qemu())
         }
         Device::VfioUser(place) => {
             let mut socket = Socket::new(place);
-            let identity = identity(&served(&mut socket).map_err(Trouble::Device)?, profile);
+            let identity = identity(&served(&mut socket).map_err(Trouble::Device)?, call, profile);
             let make = move || Ok(Box::new(served(&mut socket)?) as Box<dyn Dut>);
             (identity, Under::Theirs(Source::new(make)), &[])
         }
         Device::Process(command) => {
             let first = Program::start(&command).map_err(Trouble::Device)?;
             let make = move || Ok(Box::new(Program::start(&command)?) as Box<dyn Dut>);
-            (identity(&first, profile), Under::Theirs(Source::new(make)), &[])
+            (identity(&first, call, profile), Under::Theirs(Source::new(make)), &[])
         }
     })
 }
 
-fn identity(dut: &impl Dut, profile: &'static Profile) -> Identity {
+fn identity(dut: &impl Dut, call: String, profile: &'static Profile) -> Identity {
     let about = dut.about().clone();
-    Identity { dut: about.name, identity: about.identity, version: about.version, profile, mutant: None }
+    Identity { dut: about.name, call, identity: about.identity, version: about.version, profile, mutant: None }
 }
 
 impl Run for Args {
     fn run(self, out: &mut Out<'_>) -> Result<Answer, Trouble> {
         let Self { dut, profile, filter, shard, seed, mutant, waivers, all, json, junit, html, with, failures } = self;
-        let planted = planted(mutant, &dut)?;
+        let planted = planted(mutant, &dut.device)?;
         let others = with.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
         let given = waivers.map(|path| given(&path)).transpose()?;
         let (device, mut under, known) = find(dut, profile, mutant)?;
@@ -323,6 +357,13 @@ mod tests {
         for wrong in ["", "model", "model:vic", "qemu:", "qemu: ", "process:", "software"] {
             assert!(wrong.parse::<Device>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_device_is_told_as_a_shell_takes_it() {
+        let quoted = |word: &str| word.parse::<Named>().unwrap().quoted();
+        assert_eq!(quoted("vfio-user:/run/vu,quiet=7"), "vfio-user:/run/vu,quiet=7");
+        assert_eq!(quoted("process:python3 it's.py"), "'process:python3 it'\\''s.py'");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `replay`: a recording is predicted. Of a trace in our own format every call is made again and every effect compared; of a
-//! capture the register log drives the software body, and everything read and saved is predicted.
+//! capture the register log drives the software body, and everything read and saved is predicted. A conversation with somebody else's
+//! device is held again with our own, or with any other, and compared as far as one sees it from outside.
 
+use super::conform::Named;
 use super::{Answer, Out, Run, Trouble};
 use crate::conform::failures;
 use golden::dump::{Dump, Recording};
@@ -15,12 +17,16 @@ use std::path::PathBuf;
 /// Arguments of `replay`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A trace that `record` or `serve --record` wrote; or the folder of a capture: its register log, frames, memory and migration
+    /// A trace that `record` or `serve --record` wrote, or that a failing case of `conform` left behind; or the folder of a capture: its register log, frames, memory and migration
     /// stream
     recording: PathBuf,
     /// Device profile to predict a capture with; `vnic list --profiles` names them. A trace names its own
     #[arg(long, value_name = "NAME", value_parser = profile, default_value = Profile::QEMU_11_1.name)]
     profile: &'static Profile,
+    /// Of a conversation with somebody else's device: the device to hold it with again, as `conform` names them; our own software unless
+    /// said
+    #[arg(long, value_name = "DEVICE")]
+    dut: Option<Named>,
     /// Print the report as JSON: of a trace by the schema in tests/schema/trace-1.json, of a capture by that in
     /// tests/schema/replay-1.json
     #[arg(long)]
@@ -34,7 +40,10 @@ pub(super) fn profile(name: &str) -> Result<&'static Profile, &'static str> {
 impl Run for Args {
     fn run(self, out: &mut Out<'_>) -> Result<Answer, Trouble> {
         match Dump::open(&self.recording)? {
-            Dump::Recording(recording) => exact(&recording, self.json, out),
+            Dump::Recording(recording) if self.dut.is_some() && recording.trace.header.outside.is_empty() => {
+                Err(Trouble::NotOutside { file: recording.file })
+            }
+            Dump::Recording(recording) => exact(&recording, self.dut, self.json, out),
             Dump::Capture(capture) => {
                 let report = replay(&capture, self.profile)?;
                 if self.json {
@@ -85,10 +94,13 @@ struct Exact {
     claims: Vec<String>,
 }
 
-fn exact(recording: &Recording, json: bool, out: &mut Out<'_>) -> Result<Answer, Trouble> {
+fn exact(recording: &Recording, dut: Option<Named>, json: bool, out: &mut Out<'_>) -> Result<Answer, Trouble> {
     let Recording { file, trace } = recording;
     let planted = trace.header.mutant.map_or(Ok(Planted::NONE), super::conform::plant)?;
-    let report = if trace.header.partial.is_some() {
+    let ours = dut.is_none();
+    let report = if !trace.header.outside.is_empty() {
+        from_outside(trace, dut)?
+    } else if trace.header.partial.is_some() {
         held_again(recording, planted)?
     } else {
         let replayed = trace::replay_planted(trace, planted);
@@ -116,6 +128,11 @@ fn exact(recording: &Recording, json: bool, out: &mut Out<'_>) -> Result<Answer,
             Some(_) => {
                 format!("device {device}, profile {profile}: held again, as its calls are not all there is to it\n")
             }
+            None if !trace.header.outside.is_empty() => {
+                let with = if ours { "our software device" } else { "the device" };
+                let of = &trace.header.outside;
+                format!("seen from outside of {of}, held again with {with}, profile {profile}: {calls} calls, {effects} effects as recorded\n")
+            }
             None => format!("device {device}, profile {profile}: {calls} calls, {effects} effects as recorded\n"),
         })?;
         for line in report.violations.iter().chain(&report.claims) {
@@ -125,11 +142,34 @@ fn exact(recording: &Recording, json: bool, out: &mut Out<'_>) -> Result<Answer,
             out.text(&format!("{file}, {divergence}\n"))?;
         }
         if report.divergence.is_some() && !report.case.is_empty() {
-            out.text("the device does something else now: whether the claims hold, the case itself says\n")?;
+            out.text(match (trace.header.outside.is_empty(), ours) {
+                (false, true) => "here our device does something else, by what it is expected to be\n",
+                _ => "the device does something else now: whether the claims hold, the case itself says\n",
+            })?;
         }
         out.text(if report.holds { "holds\n" } else { "does not hold\n" })?;
     }
     Ok(report.holds.into())
+}
+
+/// A conversation that was seen from outside, with the device that is asked for or our own.
+fn from_outside(trace: &trace::Trace, dut: Option<Named>) -> Result<Exact, Trouble> {
+    let mut device = match dut {
+        Some(named) => named.outside(trace)?,
+        None => Box::new(trace::model_outside(trace)?),
+    };
+    let trace::Outside { calls, effects, divergence } = trace::replay_outside(trace, &mut *device)?;
+    // What a case claims was claimed of a device that did just this, and of no other.
+    let told = if divergence.is_none() { &trace.claims[..] } else { &[] };
+    let claims: Vec<_> = told.iter().map(|claim| claim.words.clone()).collect();
+    Ok(Exact {
+        holds: divergence.is_none() && claims.is_empty(),
+        calls,
+        effects,
+        divergence,
+        claims,
+        ..Exact::of(trace)
+    })
 }
 
 /// The case of a trace is held again: what it did beside calls is not in the trace.

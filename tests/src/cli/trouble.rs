@@ -72,6 +72,20 @@ pub enum Trouble {
         /// The name.
         case: String,
     },
+    /// A conversation that was seen from outside and cannot be held again.
+    #[error(transparent)]
+    Outside(#[from] golden::trace::OutsideError),
+    /// One was to be held with the adapter alone.
+    #[error(
+        "a conversation that was seen from outside is not held with the adapter: --dut model:software, or somebody else's device"
+    )]
+    OutsideAdapter,
+    /// A recording of our own models was to be replayed on another device.
+    #[error("{file} shows one of our own models from inside: only what was seen from outside is replayed with --dut")]
+    NotOutside {
+        /// The file.
+        file: String,
+    },
     /// A file cannot be written.
     #[error("{file}: cannot be written ({kind})")]
     Write {

@@ -41,12 +41,12 @@ pub struct Left {
 
 /// The call of `conform` that runs one case again.
 fn origin(report: &Report, case: &str) -> String {
-    let Identity { dut, profile, mutant, .. } = &report.device;
+    let Identity { call, profile, mutant, .. } = &report.device;
     let mutant = mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.row().1));
-    format!("vnic conform --dut {dut} --profile {} --seed {} --filter {case}{mutant}", profile.name, report.seed)
+    format!("vnic conform --dut {call} --profile {} --seed {} --filter {case}{mutant}", profile.name, report.seed)
 }
 
-/// Writes a file for each failing case into `folder`, which is made where there is something to write.
+/// Writes files for each failing case, its conversation and, of somebody else's device, its requests in the device's own words, into `folder`, which is made where there is something to write.
 ///
 /// # Errors
 /// What the file system says.
@@ -55,27 +55,28 @@ pub fn write(report: &Report, folder: &Path) -> io::Result<Vec<Left>> {
     for row in report.rows.iter().filter(|row| !row.verdict.is_good()) {
         let case = row.case.id;
         let at = |extension: &str| folder.join(format!("{case}.{extension}"));
-        let ours = report.device.dut.starts_with("model:");
-        let (file, bytes, command) = match &row.conversation {
-            Some(Conversation { trace, whole }) if ours => {
-                let mut trace = trace.clone();
-                trace.header.origin = origin(report, case);
-                trace.header.mutant = report.device.mutant;
-                trace.header.partial = (!whole).then_some(report.seed);
-                let file = at("trace");
-                let command = format!("vnic replay {}", file.display());
-                (file, trace.print(), command)
+        let conversation = row.conversation.as_ref().map(|Conversation { trace, whole }| {
+            let mut trace = trace.clone();
+            trace.header.origin = origin(report, case);
+            trace.header.mutant = report.device.mutant;
+            trace.header.partial = (!whole).then_some(report.seed);
+            let file = at("trace");
+            let mut command = format!("vnic replay {}", file.display());
+            if !trace.header.outside.is_empty() {
+                command += &format!(" --dut {}", report.device.call);
             }
-            _ if !row.script.is_empty() => {
-                let file = at(if row.script.starts_with('{') { "jsonl" } else { "qtest" });
-                let command = format!("by {}: {}", file.display(), origin(report, case));
-                (file, row.script.clone().into_bytes(), command)
-            }
-            _ => continue,
-        };
-        std::fs::create_dir_all(folder)?;
-        std::fs::write(&file, bytes)?;
-        left.push(Left { case, file, command });
+            (file, trace.print(), command)
+        });
+        let script = (!row.script.is_empty()).then(|| {
+            let file = at(if row.script.starts_with('{') { "jsonl" } else { "qtest" });
+            let command = format!("by {}: {}", file.display(), origin(report, case));
+            (file, row.script.clone().into_bytes(), command)
+        });
+        for (file, bytes, command) in conversation.into_iter().chain(script) {
+            std::fs::create_dir_all(folder)?;
+            std::fs::write(&file, bytes)?;
+            left.push(Left { case, file, command });
+        }
     }
     Ok(left)
 }

@@ -122,8 +122,10 @@ pub struct Row {
 /// The device and what is known of it.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Its name on the command line.
+    /// Its name in reports.
     pub dut: String,
+    /// What names it on the command line, quoted for a shell.
+    pub call: String,
     /// What it says it is.
     pub identity: String,
     /// What waivers call its version.

@@ -142,7 +142,13 @@ pub struct Foreign<'d> {
     bytes: usize,
     seen: Vec<Seen>,
     trouble: RefCell<Option<Trouble>>,
-    tape: Option<Tape>,
+    tape: Option<Taped>,
+}
+
+/// A tape, and guest memory as it has been told there.
+struct Taped {
+    tape: Tape,
+    told: RefCell<Memory>,
 }
 
 impl std::fmt::Debug for Foreign<'_> {
@@ -191,6 +197,14 @@ impl<'d> Foreign<'d> {
     }
 
     fn memory(&self) -> &Memory {
+        if self.now.get().is_none() && self.look() {
+            self.heard(&Call::Idle, Answer::Done);
+        }
+        self.copy()
+    }
+
+    /// Guest memory as it is now.
+    fn copy(&self) -> &Memory {
         self.now.get_or_init(|| {
             let mut memory = self.before.clone();
             if let Ok(bytes) = memory.bytes_mut(self.base, self.bytes) {
@@ -200,13 +214,25 @@ impl<'d> Foreign<'d> {
         })
     }
 
+    /// Tells the tape what has changed in memory since it was told last; true: something has.
+    fn look(&self) -> bool {
+        let Some(Taped { tape, told }) = &self.tape else { return false };
+        let (told, now) = (&mut *told.borrow_mut(), self.copy());
+        let runs = self.runs(told, now);
+        for &(pa, len) in &runs {
+            tape.effect(What::Write { pa, bytes: now.bytes(pa, len).map(<[u8]>::to_vec).unwrap_or_default() });
+        }
+        told.clone_from(now);
+        !runs.is_empty()
+    }
+
     fn load(&self, pa: u64, into: &mut [u8]) -> bool {
         let end = self.base + self.bytes as u64;
         let inside = pa >= self.base && pa.checked_add(into.len() as u64).is_some_and(|last| last <= end);
         match self.now.get() {
             _ if !inside => return false,
-            Some(memory) => into.copy_from_slice(memory.bytes(pa, into.len()).unwrap_or_default()),
-            None => self.ask(|dut| dut.load(pa, into)),
+            None if self.tape.is_none() => self.ask(|dut| dut.load(pa, into)),
+            _ => into.copy_from_slice(self.memory().bytes(pa, into.len()).unwrap_or_default()),
         }
         true
     }
@@ -215,6 +241,11 @@ impl<'d> Foreign<'d> {
         let Ok(copy) = self.before.bytes_mut(pa, bytes.len()) else { return false };
         copy.copy_from_slice(bytes);
         if let Some(copy) = self.now.get_mut().and_then(|now| now.bytes_mut(pa, bytes.len()).ok()) {
+            copy.copy_from_slice(bytes);
+        }
+        if let Some(Taped { told, .. }) = &self.tape
+            && let Ok(copy) = told.borrow_mut().bytes_mut(pa, bytes.len())
+        {
             copy.copy_from_slice(bytes);
         }
         self.ask(|dut| dut.store(pa, bytes));
@@ -235,14 +266,9 @@ impl<'d> Foreign<'d> {
 
     /// What it did, by `call`.
     fn news(&mut self, news: Vec<dut::Seen>, call: &Call<'_>) {
-        if let Some(tape) = &self.tape {
-            for seen in &news {
-                tape.effect(match seen {
-                    dut::Seen::Sent(frame) => What::Transmit { queue: 0, frame: frame.clone() },
-                    dut::Seen::Vector(index) => What::Vector { index: *index },
-                    dut::Seen::Line(asserted) => What::Intx { asserted: *asserted },
-                });
-            }
+        if let Some(Taped { tape, .. }) = &self.tape {
+            news.iter().for_each(|seen| tape.effect(seen.clone().into()));
+            self.look();
         }
         self.heard(call, Answer::Done);
         self.seen.extend(news.into_iter().map(|seen| match seen {
@@ -254,7 +280,7 @@ impl<'d> Foreign<'d> {
 
     /// Keeps what was said to it.
     fn heard(&self, call: &Call<'_>, answer: Answer) {
-        if let Some(tape) = &self.tape {
+        if let Some(Taped { tape, .. }) = &self.tape {
             tape.call(call, answer);
         }
     }
@@ -269,7 +295,11 @@ impl<'d> Foreign<'d> {
 
     /// Where memory is not as it was, a run of bytes an entry.
     fn changes(&self) -> Vec<(u64, usize)> {
-        let (before, now) = (&self.before, self.memory());
+        self.runs(&self.before, self.memory())
+    }
+
+    /// The same, from one copy to another.
+    fn runs(&self, before: &Memory, now: &Memory) -> Vec<(u64, usize)> {
         let (Ok(before), Ok(now)) = (before.bytes(self.base, self.bytes), now.bytes(self.base, self.bytes)) else {
             return Vec::new();
         };
@@ -312,8 +342,8 @@ impl Device<'_> {
                 inside.watch.tape = Some(tape);
             }
             Self::Theirs(foreign) => {
-                tape.begin(header, false);
-                foreign.tape = Some(tape);
+                tape.begin(Header { outside: foreign.dut.borrow().about().identity.clone(), ..header }, true);
+                foreign.tape = Some(Taped { tape, told: RefCell::new(foreign.before.clone()) });
             }
         }
     }
@@ -538,13 +568,6 @@ impl Device<'_> {
             Self::Theirs(foreign) => {
                 foreign.settle();
                 let changes = foreign.changes();
-                if let Some(tape) = &foreign.tape {
-                    for &(pa, len) in &changes {
-                        let bytes = foreign.memory().bytes(pa, len).map(<[u8]>::to_vec).unwrap_or_default();
-                        tape.effect(What::Write { pa, bytes });
-                    }
-                    tape.call(&Call::Run { budget: 0 }, Answer::Done);
-                }
                 let writes = changes.into_iter().map(|(pa, len)| Seen::Write(pa, len));
                 let mut all = core::mem::take(&mut foreign.seen);
                 all.extend(writes);
