@@ -78,7 +78,7 @@ fn judged(device: &str, parts: [&str; 5]) {
 
 #[test]
 fn our_software_device_holds_behind_a_socket() {
-    judged("software", ["VMX-TX-0", "VMX-RX-0", "VMX-INT", "VMX-EVT", "VMX-STA"]);
+    judged("software", ["VMX-TX-00", "VMX-RX-00", "VMX-INT", "VMX-EVT", "VMX-STA"]);
 }
 
 /// From outside an adapter stands for software: cases that need a ring filled to its last cell, which it cannot do, are left out.
