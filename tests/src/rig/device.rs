@@ -502,7 +502,12 @@ impl Device<'_> {
                     inside.call(&Call::Config { offset, bytes: Cow::Borrowed(&word.to_le_bytes()) });
                 }
             }
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.interrupts(kind)),
+            Self::Theirs(foreign) => {
+                foreign.tell(|dut| dut.interrupts(kind));
+                for (offset, word) in Pci::choice(kind) {
+                    foreign.heard(&Call::Config { offset, bytes: Cow::Borrowed(&word.to_le_bytes()) }, Answer::Done);
+                }
+            }
         }
     }
 
@@ -510,10 +515,12 @@ impl Device<'_> {
     pub fn bus_master(&mut self, on: bool) {
         match self {
             Self::Ours(inside) => {
-                let word = command::MEMORY | if on { command::BUS_MASTER } else { 0 };
-                inside.call(&Call::Config { offset: 4, bytes: Cow::Borrowed(&word.to_le_bytes()) });
+                inside.call(&mastering(on));
             }
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.bus_master(on)),
+            Self::Theirs(foreign) => {
+                foreign.tell(|dut| dut.bus_master(on));
+                foreign.heard(&mastering(on), Answer::Done);
+            }
         }
     }
 
@@ -535,7 +542,11 @@ impl Device<'_> {
             Self::Ours(inside) => {
                 inside.call(&Call::Config { offset: offset.into(), bytes: Cow::Borrowed(&value.to_le_bytes()) });
             }
-            Self::Theirs(foreign) => foreign.tell(|dut| dut.set_config(offset, value)),
+            Self::Theirs(foreign) => {
+                foreign.tell(|dut| dut.set_config(offset, value));
+                let bytes = Cow::Owned(value.to_le_bytes().to_vec());
+                foreign.heard(&Call::Config { offset: offset.into(), bytes }, Answer::Done);
+            }
         }
     }
 
@@ -622,4 +633,10 @@ impl Device<'_> {
             Self::Theirs(foreign) => foreign.dut.borrow().script(),
         }
     }
+}
+
+/// The write that turns bus mastering on or off; memory decode stays on.
+fn mastering(on: bool) -> Call<'static> {
+    let word = command::MEMORY | if on { command::BUS_MASTER } else { 0 };
+    Call::Config { offset: 4, bytes: Cow::Owned(word.to_le_bytes().to_vec()) }
 }

@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("other-vectors-of-one-message", &["VMX-PCI-004"], other_vectors),
     Case::new("a-message-while-unmasked", &["VMX-INT-001", "VMX-INT-003"], |check| unmasked(check, false)),
     Case::new("a-message-while-unmasked-with-auto-mask", &["VMX-INT-001", "VMX-INT-003"], |check| {
-        unmasked(check, true)
+        unmasked(check, true);
     }),
     Case::new("a-message-while-masked", &["VMX-INT-002"], |check| masked(check, false)).unless(FORGETS),
     Case::new("a-message-while-masked-with-auto-mask", &["VMX-INT-002"], |check| masked(check, true)).unless(FORGETS),
