@@ -69,6 +69,12 @@ fn a_device_whose_guests_no_adapter_takes_is_refused_once_by_code() {
         let sentence = "vnic: no guest of profile reference+v9+intx enters hardware (code 1): the guest uses INTx";
         assert_eq!(ran.stderr.trim_end(), sentence);
     }
+    let ran = vnic(&["conform", "--dut", "model:software", "--profile", "reference+msi"]);
+    assert_eq!(ran.status, 2);
+    assert_eq!(
+        ran.stderr.trim_end(),
+        "vnic: the guests of the cases use MSI-X, which a device of profile reference+msi has not"
+    );
 }
 
 #[test]

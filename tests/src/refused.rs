@@ -1,8 +1,9 @@
-//! What is not judged at all: devices that nobody can build, and guests that no adapter takes.
+//! What is not judged at all: devices that nobody can build, that the guests of the cases cannot use, or whose guests no adapter takes.
 
 use crate::case::Target;
 use model::hypervisor::eligibility::{Ineligible, profile_eligible};
 use spec::profile::Profile;
+use spec::vmxnet3::Interrupts;
 
 /// Why nothing was run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +24,12 @@ pub enum Refused {
         /// Why not.
         why: Ineligible,
     },
+    /// The guests of most cases have a vector a queue; the cases of MSI and of the INTx line change over to them by themselves.
+    #[error("the guests of the cases use MSI-X, which a device of profile {name} has not")]
+    NoMsix {
+        /// The profile.
+        name: &'static str,
+    },
 }
 
 /// Whether a device that is expected to be `profile` can be judged with guests on `target`.
@@ -35,6 +42,7 @@ pub fn admit(profile: &Profile, target: Target) -> Result<(), Refused> {
         return Err(Refused::Contradiction { name, why });
     }
     match target {
+        Target::Software if profile.interrupts != Interrupts::MsiX => Err(Refused::NoMsix { name }),
         Target::Software => Ok(()),
         Target::Adapter | Target::Both => profile_eligible(profile).map_err(|why| Refused::Ineligible { name, why }),
     }
@@ -44,7 +52,6 @@ pub fn admit(profile: &Profile, target: Target) -> Result<(), Refused> {
 mod tests {
     use super::*;
     use spec::profile::Offer;
-    use spec::vmxnet3::Interrupts;
 
     #[test]
     fn a_device_that_contradicts_itself_is_judged_on_no_target() {
@@ -56,10 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_msix_is_judged_in_software_alone() {
+    fn a_device_without_msix_is_judged_on_no_target() {
         for (interrupts, why) in [(Interrupts::Line, Ineligible::Intx), (Interrupts::Msi, Ineligible::Msi)] {
             let least = Profile::REFERENCE.with_offer(Offer { interrupts, ..Profile::REFERENCE.offer() });
-            assert_eq!(admit(&least, Target::Software), Ok(()));
+            assert_eq!(admit(&least, Target::Software), Err(Refused::NoMsix { name: least.name }));
             for target in [Target::Adapter, Target::Both] {
                 assert_eq!(admit(&least, target), Err(Refused::Ineligible { name: least.name, why }));
             }
