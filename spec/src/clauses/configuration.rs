@@ -36,10 +36,10 @@ pub const TABLE: &[Clause] = &[
     ),
     row(
         "VMX-REG-005",
-        Observed,
+        Stated,
         Case,
-        "the shared address takes effect at the write of DSAH, with the last DSAL",
-        "qemu hw/net/vmxnet3.c, vmxnet3_io_bar1_write",
+        "the write of DSAH installs the shared address, with the last DSAL",
+        "the order of writes in linux vmxnet3_drv.c, vmxnet3_activate_dev, and openbsd if_vmx.c, vmxnet3_dma_init; dpdk vmxnet3_ethdev.c, vmxnet3_dev_start",
     ),
     row(
         "VMX-REG-006",
@@ -157,8 +157,8 @@ pub const TABLE: &[Clause] = &[
         "VMX-CMD-008",
         Stated,
         Case,
-        "GET_LINK answers up in bit 0 and the speed in Mbit/s in bits 31:16",
-        "linux vmxnet3_drv.c, vmxnet3_check_link",
+        "GET_LINK answers up in bit 0 and the speed in Mbit/s in bits 31:16, or 0 while the link is down",
+        "linux vmxnet3_drv.c, vmxnet3_check_link; vmxnet3_defs.h, VMXNET3_LINK_UP, VMXNET3_LINK_DOWN",
     ),
     row(
         "VMX-CMD-009",
@@ -247,10 +247,10 @@ pub const TABLE: &[Clause] = &[
     ),
     row(
         "VMX-ACT-002",
-        Observed,
+        Inferred,
         Case,
         "ACTIVATE_DEV fails for no queue or too many",
-        "qemu hw/net/vmxnet3.c, vmxnet3_validate_queues",
+        "vmxnet3_defs.h, VMXNET3_MAX_TX_QUEUES, VMXNET3_MAX_RX_QUEUES; too many: qemu hw/net/vmxnet3.c, vmxnet3_validate_queues, which accepts a device without any",
     ),
     row(
         "VMX-ACT-003",
@@ -297,10 +297,10 @@ pub const TABLE: &[Clause] = &[
     ),
     row(
         "VMX-ACT-010",
-        Observed,
+        Inferred,
         Case,
         "ACTIVATE_DEV clears updateRxProd and leaves txThreshold at 0 or 1",
-        "qemu hw/net/vmxnet3.c, vmxnet3_activate_device; linux vmxnet3_drv.c, vmxnet3_tq_xmit",
+        "vmxnet3_defs.h, Vmxnet3_RxQueueCtrl, a word of the device to the driver; linux vmxnet3_drv.c, vmxnet3_tq_xmit, vmxnet3_rq_rx_complete; qemu hw/net/vmxnet3.c, vmxnet3_activate_device, writes txThreshold alone",
     ),
     row(
         "VMX-ACT-011",

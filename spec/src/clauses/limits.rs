@@ -69,11 +69,12 @@ pub const TABLE: &[Clause] = &[
         "a checksum is stored wherever its two bytes lie in the packet, as far as byte 1024 and beyond; past the packet nothing is sent",
         "linux vmxnet3_drv.c, vmxnet3_tq_xmit, VMXNET3_MAX_CSUM_OFFSET",
     ),
+    row("VMX-LIM-010", Stated, Case, "hlen counts as far as byte 1023", "vmxnet3_defs.h, Vmxnet3_TxDesc.hlen"),
     row(
-        "VMX-LIM-010",
-        Stated,
+        "VMX-LIM-011",
+        Inferred,
         Case,
-        "hlen counts as far as byte 1023; headers that end past the packet, or elsewhere than TCP's, send nothing and show",
-        "vmxnet3_defs.h, Vmxnet3_TxDesc.hlen",
+        "headers that end past the packet, or elsewhere than the TCP header to be segmented, and sums that start at its end or past it, send nothing and show",
+        "vmxnet3_defs.h, Vmxnet3_TxDesc.hlen, which says no more than what it counts; linux vmxnet3_drv.c, vmxnet3_parse_hdr",
     ),
 ];

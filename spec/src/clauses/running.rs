@@ -128,6 +128,13 @@ pub const TABLE: &[Clause] = &[
         "vmxnet3_defs.h, Vmxnet3_RxCompDesc; linux vmxnet3_drv.c, vmxnet3_rx_csum; dpdk vmxnet3_rxtx.c, vmxnet3_rx_offload",
     ),
     row(
+        "VMX-RX-027",
+        Inferred,
+        Case,
+        "while RXCSUM is on the checksums of TCP and UDP over IPv4 and IPv6 are verified, those of fragments and of UDP without one excepted",
+        "linux vmxnet3_drv.c, vmxnet3_set_features, NETIF_F_RXCSUM; a device may say by cnc 1 that it has not: qemu hw/net/vmxnet3.c, vmxnet3_rx_update_descr",
+    ),
+    row(
         "VMX-RSS-003",
         Stated,
         Case,
@@ -178,10 +185,10 @@ pub const TABLE: &[Clause] = &[
     ),
     row(
         "VMX-FLT-010",
-        Observed,
+        Inferred,
         Case,
         "the outermost tag of type 0x8100 as it came decides by the VLAN table, whether tags are taken off or not",
-        "qemu hw/net/vmxnet3.c, vmxnet3_rx_filter_may_indicate; net_rx_pkt.c, net_rx_pkt_attach_data",
+        "linux vmxnet3_drv.c, vmxnet3_declare_features, NETIF_F_HW_VLAN_CTAG_RX and _FILTER, 802.1Q alone; the outermost: qemu hw/net/vmxnet3.c, vmxnet3_rx_filter_may_indicate, which takes 0x88a8 too",
     ),
     row(
         "VMX-FLT-011",
@@ -308,6 +315,13 @@ pub const TABLE: &[Clause] = &[
         Case,
         "behind an error of a queue a stop and a new activation restore service, with RESET_DEV between them or without",
         "linux vmxnet3_drv.c, vmxnet3_reset_work; openbsd if_vmx.c, vmxnet3_watchdog",
+    ),
+    row(
+        "VMX-EVT-006",
+        Inferred,
+        Case,
+        "a link that is put into the state that it has tells no event and raises nothing",
+        "vmxnet3_defs.h, VMXNET3_ECR_LINK; linux vmxnet3_drv.c, vmxnet3_check_link, which tells its user of a change",
     ),
     row(
         "VMX-LIF-008",

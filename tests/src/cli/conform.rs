@@ -129,8 +129,10 @@ fn shard(text: &str) -> Result<(u32, u32), &'static str> {
     numbers.filter(|(part, of)| (1..=*of).contains(part)).ok_or("it is not K/N with K from 1 to N")
 }
 
-/// What QEMU's device is expected to be: the reference with the link speed that QEMU gives it, which is a choice and no deviation.
-const QEMU: Profile = Profile { link_up: Profile::QEMU_11_1.link_up, ..Profile::REFERENCE };
+/// What QEMU's device is expected to be: the reference with the link speed and the sizes that QEMU gives it, which are choices and no
+/// deviations.
+const QEMU: Profile =
+    Profile { link_up: Profile::QEMU_11_1.link_up, limits: Profile::QEMU_11_1.limits, ..Profile::REFERENCE };
 
 /// A device that can be run, and what is known of it.
 type Found = (Identity, Under<'static>, &'static [waivers::Waiver]);

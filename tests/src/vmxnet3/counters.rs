@@ -408,8 +408,9 @@ fn behind(check: &mut Check, command: Command) {
         for up in [false, true, false] {
             bench.link(up);
         }
-        bench.write1(Bar1::Ecr, u32::MAX);
         check.holds("VMX-EVT-003", !bench.wrote(), "no event is written behind a stop");
+        bench.write1(Bar1::Ecr, u32::MAX);
+        check.holds("VMX-EVT-003", !bench.wrote(), "nor is anything when ECR is written there");
         let silent = (0..8).all(|vector| bench.raised(vector) == 0);
         check.holds("VMX-EVT-003", silent, "and none is told");
     });

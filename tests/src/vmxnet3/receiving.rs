@@ -203,7 +203,9 @@ fn skipped(check: &mut Check) {
 
 /// A HEAD where a BODY has to stand: no frame starts there, and none goes on in it.
 fn heads_in_ring_1(check: &mut Check) {
-    check.on(Target::Both, &Setup::unjudged(), |check, bench| {
+    let mut setup = Setup::unjudged();
+    setup.config.max_rx_sg = BUFFERS;
+    check.on(Target::Both, &setup, |check, bench| {
         bench.prepare();
         let ring = bench.layout.rx[0].ring[1];
         for at in 0..31 {

@@ -167,7 +167,11 @@ fn activated_while_active(check: &mut Check) {
 fn no_new_shared_address(check: &mut Check) {
     check.on(Target::Both, &Setup::default(), |check, bench| {
         bench.start();
+        let shared = bench.layout.shared;
         for _ in 0..3 {
+            bench.command(Command::QuiesceDev);
+            bench.set_shared(shared);
+            bench.restart();
             bench.command(Command::QuiesceDev);
             check.equal("VMX-LIF-002", "answer behind QUIESCE_DEV", bench.restart(), 0u32);
             check.holds("VMX-LIF-002", bench.serves(), "traffic flows");

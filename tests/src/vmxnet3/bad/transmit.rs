@@ -43,7 +43,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { id: "bi-039-frames-to-oneself", clauses: &["VMX-BAD-025"], unless: &[], needs: &[], run: frames_to_oneself },
     Case {
         id: "bi-040-checksums-at-the-end-of-a-packet",
-        clauses: &["VMX-BAD-021"],
+        clauses: &["VMX-BAD-021", "VMX-LIM-009", "VMX-LIM-011"],
         unless: &[],
         needs: &[],
         run: checksums_at_the_end_of_a_packet,
@@ -409,7 +409,7 @@ fn checksums_at_the_end_of_a_packet(check: &mut Check) {
                         fits || fate.frames.iter().all(|sent| sent.get(..34) == frame.get(..34)),
                         "no byte before the start is changed",
                     );
-                    check.holds("VMX-BAD-021", !fits || fate.frames.len() == 1, "a checksum that fits is filled in");
+                    check.holds("VMX-LIM-009", !fits || fate.frames.len() == 1, "a checksum that fits is sent");
                     run.push(fate);
                 }
             }
@@ -418,8 +418,12 @@ fn checksums_at_the_end_of_a_packet(check: &mut Check) {
         for (start, field) in [(79, 40), (78, 78), (79, 79), (80, 40), (40, 78), (40, 79), (40, 80), (1023, 16383)] {
             let fate = bench.fate(&[&frame], |desc| asks(desc, om::CSUM, start, field));
             visible(check, bench, "VMX-BAD-021", &fate);
-            let fits = usize::from(start) < 80 && usize::from(field) + 2 <= 80;
-            check.holds("VMX-BAD-021", fate.frames.len() == usize::from(fits), "the limits belong to the packet");
+            let sent = fate.frames.len() == 1;
+            let stored = usize::from(field) + 2 <= 80;
+            check.holds("VMX-LIM-009", stored || !sent, "a field past the packet sends nothing");
+            let summed = usize::from(start) < 80;
+            check.holds("VMX-LIM-011", summed || !sent, "nor does a start past the packet");
+            check.holds("VMX-LIM-009", sent || !(stored && summed), "what ends with the packet is sent");
             run.push(fate);
         }
         bench.command(Command::GetStats);

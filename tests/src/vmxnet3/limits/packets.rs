@@ -19,7 +19,7 @@ pub(in crate::vmxnet3) const CASES: &[Case] = by_version! {
     "limit-of-a-tx-descriptor", [1 2 3 4 5 6 7 8 9], &["VMX-TX-005"], &[], &[], tx_lengths;
     "limit-of-an-rx-buffer", [1 2 3 4 5 6 7 8 9], &["VMX-RX-021"], &[], &[], rx_lengths;
     "limit-of-checksum-offsets", [1 2 3 4 5 6 7 8 9], &["VMX-LIM-009"], &[], &[], checksum_offsets;
-    "limit-of-header-lengths", [1 2 3 4 5 6 7 8 9], &["VMX-LIM-010"], &[], &[], header_lengths;
+    "limit-of-header-lengths", [1 2 3 4 5 6 7 8 9], &["VMX-LIM-010", "VMX-LIM-011"], &[], &[], header_lengths;
 };
 
 /// Judges one packet: sent as `expected`, or failed and seen to have.
@@ -210,14 +210,14 @@ fn header_lengths(check: &mut Check) {
         let short = bench.from_guest(200);
         for (start, sent) in [(199, true), (200, false), (201, false), (1023, false)] {
             let fate = bench.fate(&[&short], |desc| asks(desc, om::CSUM, start, 100));
-            check.holds("VMX-LIM-010", (fate.frames.len() == 1) == sent, "but not at the end of the packet or past it");
-            judge(check, "VMX-LIM-010", &fate, None, "and that shows");
+            check.holds("VMX-LIM-011", (fate.frames.len() == 1) == sent, "but not at the end of the packet or past it");
+            judge(check, "VMX-LIM-011", &fate, None, "and that shows");
         }
         let packet = tcp(bench, 400);
         for (headers, segments) in [(54, 4), (53, 0), (55, 0), (400, 0), (401, 0), (1023, 0)] {
             let fate = bench.fate(&[&packet], |desc| asks(desc, om::TSO, headers, 100));
-            check.equal("VMX-LIM-010", "segments", fate.frames.len() as u64, segments as u64);
-            judge(check, "VMX-LIM-010", &fate, None, "headers that end elsewhere than TCP's show");
+            check.equal("VMX-LIM-011", "segments", fate.frames.len() as u64, segments as u64);
+            judge(check, "VMX-LIM-011", &fate, None, "headers that end elsewhere than TCP's show");
         }
     });
 }
