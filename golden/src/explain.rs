@@ -6,7 +6,7 @@ use spec::layout::{Kind, Layout, number};
 use spec::registers::{Access, RegisterDecl, RegisterMap};
 use spec::vic::{Devcmd, DevcmdError};
 use spec::vmxnet3::command::QueueError;
-use spec::vmxnet3::{Command, RxCompDesc, RxDesc, TxCompDesc, TxDesc};
+use spec::vmxnet3::{Bar0, Command, RxCompDesc, RxDesc, TxCompDesc, TxDesc};
 
 /// The word before `+` that names each page of [`REGISTERS`].
 const PAGES: [&str; REGISTERS.len()] = ["bar0", "large", "bar1", "wq", "rq", "cq", "intr", "devcmd"];
@@ -89,11 +89,15 @@ fn registers(word: &str, found: &mut Vec<String>) {
         if page.is_some_and(|page| !page.eq_ignore_ascii_case(label)) {
             continue;
         }
-        for decl in map.registers.iter().filter(|decl| decl.name.eq_ignore_ascii_case(name)) {
+        // The large BAR0 begins with what the small one has: told there, unless it is asked for by its word.
+        let again = |offset| page.is_none() && *label == "large" && Bar0::MAP.at(offset).is_some();
+        let named = map.registers.iter().filter(|decl| decl.name.eq_ignore_ascii_case(name) && !again(decl.offset));
+        for decl in named {
             found.push(register(label, map, decl, None));
         }
         let offset = parse_number(rest).and_then(|offset| u32::try_from(offset).ok());
         match offset.map(|offset| (offset, map.at(offset))) {
+            Some((offset, Some(_))) if again(offset) => {}
             Some((_, Some((decl, index)))) => found.push(register(label, map, decl, Some(index))),
             Some((offset, None)) if page.is_some() => found.push(gap(label, map, offset)),
             _ => {}

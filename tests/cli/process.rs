@@ -2,11 +2,11 @@
 
 use crate::schema::{Schema, fits};
 use crate::vnic;
-use golden::dut::{Dut, Ours, Program, serve_lines};
+use golden::dut::{Dut, Lack, Ours, Program, serve_lines};
 use serde_json::Value;
 use spec::profile::Profile;
 use std::collections::BTreeMap;
-use vnic::conform::{Choice, Report};
+use vnic::conform::{Choice, Report, Row};
 use vnic::rig::PERMANENT;
 use vnic::suite::{Options, run};
 
@@ -28,7 +28,13 @@ fn what_is_said_of_a_device_over_lines_is_what_is_said_of_it_in_process() {
     let filters = ["VMX-REG", "VMX-TX-0", "VMX-EVT"];
     let inside = judged(&mut Ours::new(&Profile::REFERENCE, PERMANENT), &filters);
     let over = judged(&mut Program::start(&command()).expect("it starts"), &filters);
-    assert_eq!(verdicts(&over), verdicts(&inside));
+    let mut expected = verdicts(&inside);
+    // No line asks a program for another kind of interrupts.
+    let left_out = |row: &&Row| row.verdict.details() == [Lack::InterruptKind.reason()];
+    for row in over.rows.iter().filter(left_out) {
+        expected.insert(row.case.id, "skipped");
+    }
+    assert_eq!(verdicts(&over), expected);
     assert!(over.count("holds") > 20 && over.holds(), "{:?}", verdicts(&over));
 
     let dut = format!("process:{}", command().join(" "));
@@ -37,7 +43,7 @@ fn what_is_said_of_a_device_over_lines_is_what_is_said_of_it_in_process() {
     let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     fits(&report, Schema::Conform);
     for row in report["cases"].as_array().expect("rows") {
-        assert_eq!(row["verdict"], verdicts(&inside)[row["case"].as_str().expect("a name")], "{row}");
+        assert_eq!(row["verdict"], expected[row["case"].as_str().expect("a name")], "{row}");
     }
 }
 
