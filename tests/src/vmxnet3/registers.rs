@@ -159,12 +159,13 @@ fn shared_address(check: &mut Check) {
             bench.command(Command::QuiesceDev);
         };
         answer(bench, true, "DSAL then DSAH install an address");
-        // What is in force between the two writes no driver asks.
+        // Whether the old address is in force between the two writes no driver asks; the new one is not.
         bench.write1(Bar1::Dsal, bad as u32);
         bench.write1(Bar1::Dsah, (bad >> 32) as u32);
         answer(bench, false, "DSAH installs what DSAL latched");
         bench.write1(Bar1::Dsal, 0xdead_0000);
         bench.write1(Bar1::Dsal, good as u32);
+        answer(bench, false, "DSAL alone installs nothing");
         bench.write1(Bar1::Dsah, (good >> 32) as u32);
         answer(bench, true, "the last DSAL counts");
     });
