@@ -149,7 +149,7 @@ impl Default for Activation {
 }
 
 impl Activation {
-    /// Least spacing between two interrupts of each vector, in ticks of [`TICK_NS`](spec::vic::intr::TICK_NS), by a device that
+    /// Least spacing between two interrupts of each vector, in ticks of [`Moderation::TICK_NS`], by a device that
     /// moderates so.
     pub fn spacing(&self, moderation: &Moderation) -> [u16; MAX_VECTORS] {
         self.mod_levels.map(|level| moderation.ticks(level, self.coalesce))

@@ -28,6 +28,9 @@ pub struct Moderation {
 }
 
 impl Moderation {
+    /// Nanoseconds of one tick, on either body: what adapters count in.
+    pub const TICK_NS: u64 = TICK_NS;
+
     /// Nothing is delayed.
     pub const NONE: Self = Self { level_ticks: 0, adaptive: 0, schemes: false, static_ticks: 0 };
 

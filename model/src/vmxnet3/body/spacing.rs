@@ -3,7 +3,7 @@
 //! An interrupt opens a gap; until it is over its vector does not fire. Gaps are remaining nanoseconds that somebody counts down, and a
 //! vector without a spacing never has one: whoever looks for what can fire sees a set of bits and nothing else.
 
-use spec::vic::intr::TICK_NS;
+use spec::profile::Moderation;
 use spec::vmxnet3::MAX_VECTORS;
 
 /// The gaps of every vector.
@@ -25,7 +25,7 @@ impl Default for Spacing {
 
 /// Nanoseconds of as many ticks: a timer takes 98 milliseconds at most.
 const fn nanoseconds(ticks: u16) -> u32 {
-    ticks as u32 * TICK_NS as u32
+    ticks as u32 * Moderation::TICK_NS as u32
 }
 
 /// The vectors in `set`, each once.
